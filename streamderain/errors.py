@@ -1,0 +1,60 @@
+"""Everything that streamderain raises on purpose.
+
+::
+
+    StreamderainError              exit code 1
+    ├── UsageError                 exit code 2: the command line or an argument makes no sense
+    │   └── ConfigError            a configuration file is wrong
+    ├── InputError                 a source is missing, unreadable or not what it claims to be
+    ├── OutputError                a target can't be written (exists, no permission, disk full)
+    ├── ModelError                 a network is missing or doesn't fit
+    └── Interrupted                exit code 130: the user asked to stop
+
+The message of each is one sentence or two: what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "InputError",
+    "Interrupted",
+    "ModelError",
+    "OutputError",
+    "StreamderainError",
+    "UsageError",
+]
+
+
+class StreamderainError(Exception):
+    """Base of all; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(StreamderainError):
+    """The command line or an argument makes no sense."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file is wrong."""
+
+
+class InputError(StreamderainError):
+    """A source is missing, unreadable or not what it claims to be."""
+
+
+class OutputError(StreamderainError):
+    """A target can't be written: it exists, no permission, no room."""
+
+
+class ModelError(StreamderainError):
+    """A network is missing, broken, or not of the shape that streamderain runs."""
+
+
+class Interrupted(StreamderainError):
+    """The user asked to stop."""
+
+    exit_code = 130

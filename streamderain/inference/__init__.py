@@ -1,0 +1,1 @@
+"""Inference: rainy frames in, derained frames out."""

@@ -1,0 +1,1 @@
+"""The PyTorch networks, one file a family, and the blocks they share. Needs the extra ``torch``."""

@@ -1,0 +1,159 @@
+"""Network E, *ours*: attention deraining of one picture, made fast.
+
+The ideas are those of Huang & Kang (NTNU thesis 2023; IEEE document 10317431): channel attention
+in the encoder, multi-scale pixel attention on the skips, rain as the residual. The graph is our
+own: a U-Net that starts at ½ or ¼ of the resolution, dense 3×3 convolutions with ReLU, no
+normalisation, one channel attention a group of blocks. One set of weights serves every rain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamderain.networks.blocks import (
+    ChannelAttention,
+    MultiScalePixelAttention,
+    ResidualBlock,
+)
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """Shape of the network.
+
+    Attributes:
+        stride: resolution of the first level as a divisor, 2 or 4.
+        widths: channels of each level, finest first; multiples of 16 run fastest.
+        encoder: residual blocks of each level on the way down (the last is the bottleneck).
+        decoder: residual blocks of each level on the way up, finest first; one fewer than widths.
+        attention: inner width of the pixel attention on each skip, finest first.
+    """
+
+    stride: int
+    widths: tuple[int, ...]
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    attention: tuple[int, ...]
+
+
+CONFIGS: dict[str, AttentionConfig] = {
+    "attention-s": AttentionConfig(
+        stride=4, widths=(48, 80), encoder=(2, 4), decoder=(2,), attention=(16,)
+    ),
+    "attention-m": AttentionConfig(
+        stride=2,
+        widths=(32, 64, 128),
+        encoder=(2, 3, 4),
+        decoder=(2, 3),
+        attention=(16, 16),
+    ),
+}
+
+
+class AttentionGroup(nn.Module):
+    """Residual blocks followed by one channel attention; the group itself is residual."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+        self.attention = ChannelAttention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W in, the same shape out."""
+        out: Tensor = x + self.attention(self.blocks(x))
+        return out
+
+
+class AttentionDerain(nn.Module):
+    """Take the rain out of pictures: ``forward(rainy) -> derained``.
+
+    Float N×3×H×W in [0, 1] in and out, any H and W from 1 up: the picture is padded by its edge
+    to a multiple of :attr:`multiple` inside, and cut back. The output is not clamped, so that
+    training keeps its gradients; the exported graph clamps.
+
+    For 96×96 and ``attention-m``: stem 32×48², levels 64×24² and 128×12², head 3×96².
+    """
+
+    def __init__(self, config: AttentionConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.multiple = config.stride * 2 ** (len(widths) - 1)
+        self.stem = nn.Conv2d(3, widths[0], config.stride, stride=config.stride)
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.encoder = nn.ModuleList(
+            AttentionGroup(w, n) for w, n in zip(widths, config.encoder, strict=True)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(b, a, 2, stride=2)
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.skip = nn.ModuleList(
+            MultiScalePixelAttention(w, inner)
+            for w, inner in zip(widths, config.attention, strict=False)
+        )
+        self.decoder = nn.ModuleList(
+            AttentionGroup(w, n) for w, n in zip(widths, config.decoder, strict=False)
+        )
+        self.head = nn.Sequential(
+            nn.Conv2d(widths[0], 3 * config.stride**2, 3, padding=1),
+            nn.PixelShuffle(config.stride),
+        )
+
+    def rain(self, rainy: Tensor) -> Tensor:
+        """Return the rain layer R̂ of a picture whose sides are multiples of :attr:`multiple`."""
+        x = self.stem(rainy)
+        skips: list[Tensor] = []
+        for level, group in enumerate(self.encoder):
+            x = group(x)
+            if level < len(self.down):
+                skips.append(x)
+                x = self.down[level](x)
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](x)
+            x = x + self.skip[level](skips[level], x)
+            x = self.decoder[level](x)
+        rain: Tensor = self.head(x)
+        return rain
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """Return the derained picture, the same shape as ``rainy``."""
+        height, width = rainy.shape[-2:]
+        bottom, right = -height % self.multiple, -width % self.multiple
+        padded = F.pad(rainy, (0, right, 0, bottom), mode="replicate")
+        rain = self.rain(padded)
+        return rainy - rain[..., :height, :width]
+
+
+def build(name: str) -> AttentionDerain:
+    """Return the network of that name, freshly initialised.
+
+    Raises:
+        KeyError: no such size; :data:`CONFIGS` lists them.
+    """
+    return AttentionDerain(CONFIGS[name])
+
+
+def multiplications(config: AttentionConfig, height: int, width: int) -> int:
+    """Multiplications of one picture of that size, counted on the convolutions as they run."""
+    network = AttentionDerain(config).eval()
+    total = 0
+
+    def count(module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.ConvTranspose2d):
+            total += args[0][0, 0].numel() * module.weight.numel()
+        elif isinstance(module, nn.Conv2d):
+            total += out[0, 0].numel() * module.weight.numel() // module.groups
+
+    for module in network.modules():
+        module.register_forward_hook(count)  # type: ignore[arg-type]
+    with torch.no_grad():
+        network(torch.zeros(1, 3, height, width))
+    return total

@@ -1,0 +1,1 @@
+"""Rain synthesis, for pictures and for video. NumPy and OpenCV only."""

@@ -1,0 +1,1 @@
+"""Readers: where frames come from."""

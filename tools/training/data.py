@@ -1,0 +1,204 @@
+"""Training pictures: everything in memory as uint8, patches cut and rained on as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from streamderain.rain.streaks import RainField, random_config
+
+Picture = NDArray[np.uint8]
+
+# Scenes of Rain100 kept apart for validation. 69 shows the scene of 10, which trains.
+TRAIN_IDS = range(1, 61)
+VALIDATION_IDS = tuple(i for i in range(61, 71) if i != 69)
+RAINS = ("light", "heavy")
+
+
+class Mixture(BaseModel):
+    """Shares of the kinds of patches; they are normalised to a sum of 1."""
+
+    model_config = ConfigDict(extra="forbid")
+    pairs: float = 0.35
+    layers: float = 0.40
+    synthetic: float = 0.17
+    dry: float = 0.08
+
+
+def read_rgb(path: Path) -> Picture:
+    """Read a picture as uint8 H×W×3 RGB.
+
+    Raises:
+        ValueError: the file is no picture that OpenCV reads.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"{path} can't be read as a picture")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+@dataclass
+class Pictures:
+    """All training pictures, uint8 H×W×3 RGB each (layers: H×W×3, the light that rain added)."""
+
+    pairs: list[tuple[Picture, Picture]] = field(default_factory=list)
+    layers: list[Picture] = field(default_factory=list)
+    clean: list[Picture] = field(default_factory=list)
+    streaks: list[NDArray[np.uint8]] = field(default_factory=list)
+
+
+def load_pictures(root: Path, seed: int, streak_layers: int = 400) -> Pictures:
+    """Read the training part of the data folder and draw a bank of synthetic streak layers.
+
+    Args:
+        root: folder with ``rain100/{clean,light,heavy}`` and ``clean/{bsds,photos}``.
+        seed: of the synthetic streaks.
+        streak_layers: how many of them, 320×480 each.
+
+    Raises:
+        ValueError: a picture is missing or unreadable.
+    """
+    pictures = Pictures()
+    for index in TRAIN_IDS:
+        name = f"{index:03d}.png"
+        if not (root / "rain100/clean" / name).exists():
+            continue  # some ids are kept apart by the data set itself
+        clean = read_rgb(root / "rain100/clean" / name)
+        pictures.clean.append(clean)
+        for rain in RAINS:
+            rainy = read_rgb(root / "rain100" / rain / name)
+            pictures.pairs.append((rainy, clean))
+            pictures.layers.append(cv2.subtract(rainy, clean))  # saturates at 0
+    for path in sorted((root / "clean/bsds").glob("*.jpg")):
+        pictures.clean.append(read_rgb(path))
+    for path in sorted((root / "clean/photos").glob("*.JPEG")):
+        photo = read_rgb(path)
+        # Photographs from the web carry JPEG blocks; smaller they are as clean as the others.
+        scale = max(0.6, 288 / min(photo.shape[:2]))
+        if scale < 1:
+            photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pictures.clean.append(np.asarray(photo, np.uint8))
+    if not pictures.pairs or not pictures.clean:
+        raise ValueError(f"{root} holds no training pictures (rain100/, clean/)")
+    rng = np.random.default_rng(seed)
+    for _ in range(streak_layers):
+        rain_field = RainField(320, 480, random_config(rng), int(rng.integers(2**31)))
+        pictures.streaks.append(np.rint(rain_field.layer() * 255).astype(np.uint8))
+    return pictures
+
+
+class PatchSampler:
+    """Draws batches of (rainy, clean) patches for ever, reproducibly.
+
+    Args:
+        pictures: from :func:`load_pictures`.
+        mixture: shares of the kinds.
+        rng: its state is the sampler's whole state.
+    """
+
+    def __init__(self, pictures: Pictures, mixture: Mixture, rng: np.random.Generator) -> None:
+        self.pictures, self.rng = pictures, rng
+        self._kinds = (self._pair, self._layered, self._synthetic, self._dry)
+        shares = np.array([mixture.pairs, mixture.layers, mixture.synthetic, mixture.dry])
+        self._shares = shares / shares.sum()
+
+    def batch(self, size: int, patch: int) -> tuple[Picture, Picture]:
+        """Return rainy and clean patches, uint8 N×patch×patch×3 each."""
+        rainy = np.empty((size, patch, patch, 3), np.uint8)
+        clean = np.empty_like(rainy)
+        for i in range(size):
+            kind = self._kinds[self.rng.choice(4, p=self._shares)]
+            a, b = kind(patch)
+            if self.rng.random() < 0.5:
+                a, b = a[:, ::-1], b[:, ::-1]
+            if self.rng.random() < 0.3:  # streaks look the same upside down
+                a, b = a[::-1], b[::-1]
+            rainy[i], clean[i] = a, b
+        return rainy, clean
+
+    def batches(self, size: int, patch: int) -> Iterator[tuple[Picture, Picture]]:
+        """Yield :meth:`batch` for ever."""
+        while True:
+            yield self.batch(size, patch)
+
+    def _window(self, shape: tuple[int, ...], size: int) -> tuple[slice, slice]:
+        top = int(self.rng.integers(shape[0] - size + 1))
+        left = int(self.rng.integers(shape[1] - size + 1))
+        return slice(top, top + size), slice(left, left + size)
+
+    def _pick(self, items: list[Picture], size: int) -> Picture:
+        """Cut a patch of a random picture, turned by a quarter if that is what fits."""
+        item = items[int(self.rng.integers(len(items)))]
+        return item[self._window(item.shape, size)]
+
+    def _pair(self, size: int) -> tuple[Picture, Picture]:
+        rainy, clean = self.pictures.pairs[int(self.rng.integers(len(self.pictures.pairs)))]
+        window = self._window(clean.shape, size)
+        return rainy[window], clean[window]
+
+    def _clean(self, size: int) -> Picture:
+        """Cut a clean patch, its brightness and contrast varied down to a dim evening."""
+        patch = self._pick(self.pictures.clean, size)
+        if self.rng.random() < 0.4:
+            gain = float(np.exp(self.rng.uniform(np.log(0.35), np.log(1.15))))
+            lift = float(self.rng.uniform(0, 30))
+            patch = cv2.convertScaleAbs(patch, alpha=gain, beta=lift)
+        return patch
+
+    def _scaled(self, layers: list[Picture], size: int) -> Picture:
+        """Cut a rain layer, a third of them with streaks made longer or shorter."""
+        if self.rng.random() < 0.33:
+            source = int(np.clip(round(size * self.rng.uniform(0.65, 1.4)), 16, 300))
+            layer = self._pick(layers, source)
+            return np.asarray(cv2.resize(layer, (size, size), interpolation=cv2.INTER_LINEAR))
+        return self._pick(layers, size)
+
+    def _layered(self, size: int) -> tuple[Picture, Picture]:
+        clean = self._clean(size)
+        layer = self._scaled(self.pictures.layers, size)
+        if self.rng.random() < 0.5:
+            layer = cv2.convertScaleAbs(layer, alpha=float(self.rng.uniform(0.5, 1.25)))
+        return self._camera(cv2.add(clean, layer)), clean
+
+    def _synthetic(self, size: int) -> tuple[Picture, Picture]:
+        clean = self._clean(size)
+        layer = self._scaled(self.pictures.streaks, size)[..., None]
+        if self.rng.random() < 0.5:
+            # Light that falls through a drop replaces what is behind it, rather than adding to it.
+            airlight = int(self.rng.integers(150, 256))
+            alpha = layer.astype(np.uint16)
+            mixed = (clean * (255 - alpha) + airlight * alpha + 127) // 255
+            rainy = np.maximum(mixed, clean).astype(np.uint8)
+        else:
+            rainy = cv2.add(clean, np.repeat(layer, 3, axis=2))
+        return self._camera(rainy), clean
+
+    def _camera(self, rainy: Picture) -> Picture:
+        """Leave what a camera's compression leaves, on one in eight."""
+        if self.rng.random() > 0.125:
+            return rainy
+        quality = int(self.rng.integers(60, 96))
+        _, data = cv2.imencode(".jpg", rainy, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+    def _dry(self, size: int) -> tuple[Picture, Picture]:
+        clean = self._clean(size)
+        return clean, clean
+
+
+def validation_sets(root: Path) -> dict[str, list[tuple[Picture, Picture]]]:
+    """Return the validation scenes as (rainy, clean): ``light``, ``heavy``, and ``dry`` (clean twice)."""
+    sets: dict[str, list[tuple[Picture, Picture]]] = {rain: [] for rain in (*RAINS, "dry")}
+    for index in VALIDATION_IDS:
+        name = f"{index:03d}.png"
+        clean = read_rgb(root / "rain100/clean" / name)
+        for rain in RAINS:
+            sets[rain].append((read_rgb(root / "rain100" / rain / name), clean))
+        sets["dry"].append((clean, clean))
+    return sets

@@ -1,0 +1,81 @@
+"""A training recipe: the YAML under ``configs/train``, as a documented model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tools.training.data import Mixture
+
+
+class Stage(BaseModel):
+    """A stretch of the training with patches of one size.
+
+    Attributes:
+        until: share of the whole training at which the stage ends; the last is 1.
+        patch: side of the square patches, in pixels.
+        batch: patches a step.
+        log_mse: weight of the loss that optimises PSNR itself.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    until: float = Field(gt=0, le=1)
+    patch: int = Field(ge=16)
+    batch: int = Field(ge=1)
+    log_mse: float = Field(default=0.0, ge=0)
+
+
+class Recipe(BaseModel):
+    """How a network is trained.
+
+    Attributes:
+        network: its name, e.g. ``attention-m``.
+        seed: of the weights, the patches and the synthetic rain.
+        steps: length of the whole training; the learning rate falls as a cosine over it.
+        warmup: steps over which the learning rate rises from 0.
+        learning_rate, weight_decay, clip: AdamW's, and the largest gradient norm.
+        ema: decay of the moving average of the weights, which is what ships.
+        bf16: run the convolutions in bfloat16.
+        ssim: weight of 1 − SSIM beside L1.
+        teacher: checkpoint of a larger network to learn from as well, or none.
+        teacher_weight: weight of L1 to the teacher's output.
+        stages: patch sizes over the training.
+        mixture: shares of the kinds of patches.
+        validate_every, checkpoint_every: steps between them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    network: str
+    seed: int = 1
+    steps: int = Field(ge=1)
+    warmup: int = Field(default=500, ge=0)
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    clip: float = 0.5
+    ema: float = 0.999
+    bf16: bool = True
+    ssim: float = 0.2
+    teacher: str | None = None
+    teacher_weight: float = 0.0
+    stages: list[Stage]
+    mixture: Mixture = Mixture()
+    validate_every: int = 2000
+    checkpoint_every: int = 500
+
+    @model_validator(mode="after")
+    def _stages_cover_all(self) -> Recipe:
+        ends = [stage.until for stage in self.stages]
+        if not ends or ends != sorted(ends) or ends[-1] != 1.0:
+            raise ValueError("stages must follow one another and the last must end at 1.0")
+        return self
+
+    def stage(self, step: int) -> Stage:
+        """Return the stage that a step belongs to."""
+        return next(s for s in self.stages if step < s.until * self.steps or s.until == 1.0)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; pydantic's ValidationError names the key that is wrong."""
+    return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

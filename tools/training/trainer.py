@@ -1,0 +1,224 @@
+"""The training loop: bf16, EMA, cosine, checkpoints that survive being killed."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamderain import metrics
+from streamderain.networks.registry import build
+from tools.training.data import PatchSampler, Pictures
+from tools.training.losses import restoration_loss
+from tools.training.recipe import Recipe
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return uint8 N×H×W×3 as float N×3×H×W in [0, 1], channels last."""
+    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
+
+
+def to_picture(x: Tensor) -> NDArray[np.uint8]:
+    """Return float 1×3×H×W as a uint8 H×W×3 picture, clipped and rounded."""
+    scaled = x[0].permute(1, 2, 0).clamp(0, 1).mul(255).round()
+    return np.asarray(scaled.byte().cpu().numpy(), np.uint8)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Return the rate of a step: linear warm-up, then a cosine down to a hundredth."""
+    if step < recipe.warmup:
+        return recipe.learning_rate * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def validate(network: nn.Module, sets: dict[str, list[Pair]], device: torch.device) -> dict[str, float]:
+    """Return mean PSNR and SSIM on Y for each set, as ``light_psnr`` and so on."""
+    result: dict[str, float] = {}
+    network.eval()
+    for name, pairs in sets.items():
+        scores = []
+        for rainy, clean in pairs:
+            with torch.no_grad():
+                out = to_picture(network(to_tensor(rainy[None], device)))
+            a, b = metrics.luma(out), metrics.luma(clean)
+            scores.append((min(metrics.psnr(a, b), 99.0), metrics.ssim(a, b)))
+        result[f"{name}_psnr"], result[f"{name}_ssim"] = np.mean(scores, axis=0).tolist()
+    return result
+
+
+class Trainer:
+    """One training run in its own folder.
+
+    The folder holds ``last.pt`` (weights, EMA, optimiser, step, random state: all that a resumed
+    run needs, written beside and renamed), ``log.csv`` and ``curve.png``.
+
+    Args:
+        recipe: what to do.
+        folder: where; made if missing. A ``last.pt`` in it is continued.
+        device: CPU or CUDA.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device) -> None:
+        self.recipe, self.folder, self.device = recipe, folder, device
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        self.network = build(recipe.network).to(device, memory_format=torch.channels_last)
+        self.ema = build(recipe.network).to(device)
+        self.ema.load_state_dict(self.network.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate,
+            betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True,
+        )  # fmt: skip
+        self.rng = np.random.default_rng(recipe.seed)
+        self.step, self.seconds = 0, 0.0
+        self.teacher: nn.Module | None = None
+        if recipe.teacher:
+            self.teacher = load_ema(Path(recipe.teacher), device)
+        if (folder / "last.pt").exists():
+            self._load(folder / "last.pt")
+
+    def _load(self, path: Path) -> None:
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["recipe"]["network"] != self.recipe.network:
+            raise ValueError(
+                f"{path} holds {state['recipe']['network']}, the recipe asks for "
+                f"{self.recipe.network}; choose another folder"
+            )
+        self.network.load_state_dict(state["network"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        # The patches drawn ahead by the loader are not in the state: a fresh stream goes on.
+        self.rng = np.random.default_rng([self.recipe.seed, self.step])
+
+    def save(self) -> None:
+        """Write ``last.pt`` so that a kill at any moment leaves a whole one."""
+        state: dict[str, Any] = {
+            "recipe": self.recipe.model_dump(),
+            "network": self.network.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        temporary = self.folder / "last.pt.part"
+        torch.save(state, temporary)
+        os.replace(temporary, self.folder / "last.pt")
+
+    def run(self, pictures: Pictures, validation: dict[str, list[Pair]]) -> None:
+        """Train to the recipe's end, from wherever the checkpoint stands."""
+        loader = _Loader(PatchSampler(pictures, self.recipe.mixture, self.rng), self.recipe, self.step)
+        started = time.monotonic() - self.seconds
+        losses: list[float] = []
+        try:
+            while self.step < self.recipe.steps:
+                losses.append(self._train_step(*loader.next()))
+                self.step += 1
+                self.seconds = time.monotonic() - started
+                last = self.step == self.recipe.steps
+                if self.step % self.recipe.checkpoint_every == 0 or last:
+                    self.save()
+                if self.step % self.recipe.validate_every == 0 or last:
+                    self._report(float(np.mean(losses)), validation)
+                    losses.clear()
+        finally:
+            loader.stop()
+
+    def _train_step(self, rainy8: NDArray[np.uint8], clean8: NDArray[np.uint8]) -> float:
+        recipe, stage = self.recipe, self.recipe.stage(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, self.step)
+        rainy, clean = to_tensor(rainy8, self.device), to_tensor(clean8, self.device)
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
+            out = self.network(rainy)
+        out = out.float()
+        loss = restoration_loss(out, clean, recipe.ssim, stage.log_mse)
+        if self.teacher is not None:
+            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
+                target = self.teacher(rainy)
+            loss = loss + recipe.teacher_weight * F.l1_loss(out, target.float())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        self.optimizer.step()
+        decay = min(recipe.ema, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.ema.parameters()), list(self.network.parameters()), 1 - decay
+            )
+        return float(loss.detach())
+
+    def _report(self, loss: float, validation: dict[str, list[Pair]]) -> None:
+        row: dict[str, float] = {"step": self.step, "minutes": self.seconds / 60, "loss": loss}
+        row.update(validate(self.ema, validation, self.device))
+        path = self.folder / "log.csv"
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+        print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+
+
+class _Loader:
+    """Draws batches ahead of the training step, in one thread."""
+
+    def __init__(self, sampler: PatchSampler, recipe: Recipe, step: int) -> None:
+        self._queue: queue.Queue[Pair] = queue.Queue(maxsize=4)
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, args=(sampler, recipe, step), name="patches", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, sampler: PatchSampler, recipe: Recipe, step: int) -> None:
+        try:
+            while not self._stop.is_set():
+                stage = recipe.stage(step)
+                pair = sampler.batch(stage.batch, stage.patch)
+                while not self._stop.is_set():
+                    try:
+                        self._queue.put(pair, timeout=0.2)
+                        break
+                    except queue.Full:
+                        continue
+                step += 1
+        except BaseException as error:  # noqa: BLE001 - handed to the training thread
+            self._error = error
+
+    def next(self) -> Pair:
+        while True:
+            try:
+                return self._queue.get(timeout=1.0)
+            except queue.Empty:
+                if self._error is not None:
+                    raise self._error from None
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def load_ema(path: Path, device: torch.device) -> nn.Module:
+    """Return the network of a checkpoint with its averaged weights, ready to run."""
+    state = torch.load(path, map_location=device, weights_only=True)
+    network = build(state["recipe"]["network"])
+    network.load_state_dict(state["ema"])
+    return network.to(device).eval().requires_grad_(False)
