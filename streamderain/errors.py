@@ -54,7 +54,7 @@ class ModelError(StreamderainError):
     """A network is missing, broken, or not of the shape that streamderain runs."""
 
 
-class Interrupted(StreamderainError):
+class Interrupted(StreamderainError):  # noqa: N818 - nothing went wrong
     """The user asked to stop."""
 
     exit_code = 130

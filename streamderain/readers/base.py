@@ -25,10 +25,21 @@ class Reader(Protocol):
         corrupt_frames: how many frames the decoder reported as damaged so far.
     """
 
-    name: str
-    format: SourceFormat
-    problems: list[str]
-    corrupt_frames: int
+    @property
+    def name(self) -> str:  # noqa: D102 - see above
+        ...
+
+    @property
+    def format(self) -> SourceFormat:  # noqa: D102
+        ...
+
+    @property
+    def problems(self) -> list[str]:  # noqa: D102
+        ...
+
+    @property
+    def corrupt_frames(self) -> int:  # noqa: D102
+        ...
 
     def __iter__(self) -> Iterator[Frame]:
         """Give every frame in order of presentation."""

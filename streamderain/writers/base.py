@@ -20,8 +20,13 @@ class Writer(Protocol):
         frames: how many frames were written.
     """
 
-    notes: list[str]
-    frames: int
+    @property
+    def notes(self) -> list[str]:  # noqa: D102 - see above
+        ...
+
+    @property
+    def frames(self) -> int:  # noqa: D102
+        ...
 
     def write(self, frame: Frame) -> None:
         """Write one frame; in order of presentation."""

@@ -1,0 +1,7 @@
+"""``python -m streamderain`` is the command ``streamderain``."""
+
+import sys
+
+from streamderain.cli import main
+
+sys.exit(main())

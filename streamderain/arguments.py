@@ -1,0 +1,51 @@
+"""What people write on a command line, read: sizes, rates, durations."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from streamderain.errors import UsageError
+
+__all__ = ["parse_duration", "parse_rate", "parse_size"]
+
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return height and width, in pixels, of ``1280x720``.
+
+    Raises:
+        UsageError: it isn't two whole numbers above 0.
+    """
+    match = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
+    if not match or min(int(match[1]), int(match[2])) < 1:
+        raise UsageError(f"a size is written WIDTHxHEIGHT, e.g. 1280x720, not {text!r}")
+    return int(match[2]), int(match[1])
+
+
+def parse_rate(text: str) -> Fraction:
+    """Return the frames a second of ``25``, ``29.97`` or ``30000/1001``.
+
+    Raises:
+        UsageError: it isn't a number above 0.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise UsageError(f"a frame rate is a number above 0, e.g. 25 or 30000/1001, not {text!r}")
+    return rate.limit_denominator(100_000)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of ``5``, ``5s``, ``500ms``, ``2m`` or ``1h``.
+
+    Raises:
+        UsageError: it isn't a number above 0 with one of these units.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    if not match or match[2] not in _UNITS or float(match[1]) <= 0:
+        raise UsageError(f"a duration is written like 5s, 500ms, 2m or 1h, not {text!r}")
+    return float(match[1]) * _UNITS[match[2]]

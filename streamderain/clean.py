@@ -1,0 +1,222 @@
+"""The job that ``streamderain clean`` does: sources in, the same without rain out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import streamderain
+from streamderain.errors import InputError, StreamderainError, UsageError
+from streamderain.frame import SourceFormat
+from streamderain.inference.backend import Backend
+from streamderain.inference.derainer import Derainer
+from streamderain.jobs import Job, JobKind
+from streamderain.models import sha256_of
+from streamderain.pipeline import Pipeline
+from streamderain.readers.base import Reader
+from streamderain.report import CleanReport, ColourReport, JobReport, ModelReport
+from streamderain.views import split
+from streamderain.writers.atomic import explain_os_error
+from streamderain.writers.base import Writer
+from streamderain.writers.fanout import FanOutWriter
+
+__all__ = ["CleanOptions", "Progress", "clean_all", "clean_one"]
+
+
+@dataclass(frozen=True)
+class CleanOptions:
+    """How to clean.
+
+    Attributes:
+        codec, crf, preset: of the video encoder; None leaves the codec's own default.
+        batch: frames a run of the network, or None to choose.
+        compare: write half rainy, half derained.
+        sample_s: clean only so many seconds from the start.
+        overwrite: replace targets that exist.
+        size, rate: height, width and frames a second of raw frames on standard input.
+    """
+
+    codec: str = "h264"
+    crf: int | None = None
+    preset: str | None = None
+    batch: int | None = None
+    compare: bool = False
+    sample_s: float | None = None
+    overwrite: bool = False
+    size: tuple[int, int] | None = None
+    rate: Fraction | None = None
+
+
+class Progress(Protocol):
+    """Is told how the work goes on; the command line draws it."""
+
+    def start(self, name: str, frames: int | None) -> None:
+        """A job begins; ``frames`` to expect, where known."""
+
+    def update(self, frames: int) -> None:
+        """So many frames of the job are written; called from another thread."""
+
+    def end(self, report: JobReport) -> None:
+        """The job is over."""
+
+
+def clean_all(
+    jobs: Sequence[Job],
+    errors: Sequence[InputError],
+    backend: Backend,
+    options: CleanOptions,
+    progress: Progress,
+) -> CleanReport:
+    """Do every job, one after the other; one that fails doesn't stop the rest.
+
+    ``errors`` are inputs that could not become jobs; they are reported first.
+
+    Raises:
+        KeyboardInterrupt: as it came; the job it met has left nothing behind.
+    """
+    reports = []
+    for error in errors:
+        report = JobReport(input="", output="", error=str(error))
+        progress.end(report)
+        reports.append(report)
+    for job in jobs:
+        report = clean_one(job, backend, options, progress)
+        progress.end(report)
+        reports.append(report)
+    return CleanReport(
+        version=streamderain.__version__,
+        model=ModelReport(
+            name=backend.name, sha256=sha256_of(backend.model), device=backend.device
+        ),
+        jobs=reports,
+        exit_code=0 if all(report.ok for report in reports) else 1,
+    )
+
+
+def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progress) -> JobReport:
+    """Do one job; what goes wrong with it is in the report's ``error``.
+
+    Raises:
+        UsageError: the options don't go with the job.
+    """
+    report = JobReport(input=job.name, output=job.target_name)
+    try:
+        _run(job, backend, options, progress, report)
+    except UsageError:
+        raise
+    except StreamderainError as error:
+        report.error = str(error)
+    report.ok = report.error is None and not report.problems
+    return report
+
+
+def _run(
+    job: Job, backend: Backend, options: CleanOptions, progress: Progress, report: JobReport
+) -> None:
+    with ExitStack() as stack:
+        reader = stack.enter_context(_open_reader(job, options))
+        if job.into_folder:
+            stack.enter_context(made_folders(path.parent for path in job.targets))
+        target = writer = _open_writer(job, reader.format, options, backend.device)
+        stack.callback(target.abandon)  # does nothing once the writer has finished
+        if options.compare:
+            writer = FanOutWriter([(target, split)])
+        derainer = Derainer(backend, batch=options.batch, keep_original=options.compare)
+        source = reader.format
+        batch = derainer.batch_for(source.height, source.width)
+        report.size = (source.width, source.height)
+        report.batch = batch
+        report.encoder = getattr(target, "encoder", None)
+        report.colour = ColourReport(
+            matrix=source.colour.matrix, range=source.colour.range,
+            primaries=source.colour.primaries, transfer=source.colour.transfer,
+            assumed=list(source.colour.assumed),
+        )  # fmt: skip
+        progress.start(job.name, source.frames)
+        pipeline = Pipeline(reader, derainer, writer, batch=batch, progress=progress.update)
+        try:
+            result = pipeline.run()
+        finally:
+            report.notes = [*reader.format.notes, *writer.notes]
+            report.problems = list(reader.problems)
+            report.corrupt = reader.corrupt_frames
+        report.frames_in, report.frames_out = result.decoded, result.written
+        report.derained, report.bypassed = result.derained, dict(result.bypassed)
+        report.seconds = round(result.seconds, 3)
+        report.frames_per_second = round(result.written / max(result.seconds, 1e-9), 2)
+        report.stages = {name: round(seconds, 3) for name, seconds in result.busy.items()}
+
+
+@contextmanager
+def made_folders(folders: Iterable[Path]) -> Iterator[None]:
+    """Make folders, and take back those that are still empty at the end.
+
+    Raises:
+        OutputError: one can't be made.
+    """
+    made: list[Path] = []
+    try:
+        for folder in dict.fromkeys(folders):
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            for path in reversed(missing):
+                try:
+                    path.mkdir(exist_ok=True)
+                except OSError as error:
+                    raise explain_os_error(error, path) from error
+                made.append(path)
+        yield
+    finally:
+        for path in reversed(made):
+            with suppress(OSError):  # not empty: the targets are in it
+                path.rmdir()
+
+
+def _open_reader(job: Job, options: CleanOptions) -> Reader:
+    if job.kind is JobKind.PICTURES:
+        from streamderain.readers.pictures import PictureReader
+
+        if options.sample_s is not None:
+            raise UsageError("--sample takes a piece of a video; pictures have no length")
+        return PictureReader(job.sources)
+    if job.kind is JobKind.RAW:
+        from streamderain.readers.raw import RawReader
+
+        if options.size is None or options.rate is None:
+            raise UsageError(
+                "raw frames on standard input need their size and rate, "
+                "e.g. --size 1280x720 --fps 25"
+            )
+        limit = None if options.sample_s is None else max(1, round(options.sample_s * options.rate))
+        return RawReader(sys.stdin.buffer, *options.size, options.rate, limit=limit)
+    from streamderain.readers.video import VideoFileReader
+
+    return VideoFileReader(job.sources[0], duration=options.sample_s)
+
+
+def _open_writer(job: Job, source: SourceFormat, options: CleanOptions, device: str) -> Writer:
+    if not job.targets:
+        from streamderain.writers.raw import RawWriter
+
+        return RawWriter(sys.stdout.buffer, source)
+    if job.kind is JobKind.PICTURES:
+        from streamderain.writers.pictures import PictureWriter
+
+        return PictureWriter(job.targets, job.sources, overwrite=options.overwrite)
+    from streamderain.writers.video import VideoFileWriter
+
+    return VideoFileWriter(
+        job.targets[0],
+        source,
+        source=job.sources[0] if job.kind is JobKind.VIDEO else None,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        overwrite=options.overwrite,
+        sample_end=options.sample_s,
+        device=device,
+    )

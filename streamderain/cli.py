@@ -1,0 +1,215 @@
+"""The command line: parses, calls, prints. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamderain import __version__
+from streamderain.errors import StreamderainError, UsageError
+
+if TYPE_CHECKING:
+    from streamderain.progress import BarProgress, LineProgress
+
+app = typer.Typer(
+    name="streamderain",
+    help="Takes the rain out of surveillance video.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Name of a shipped network, or an .onnx file.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DEFAULT_MODEL = "attention-m"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"streamderain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Takes the rain out of surveillance video."""
+
+
+@app.command()
+def clean(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos, pictures, folders of them, or - for raw rgb24 frames.",
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", help="File, folder, or - for raw frames. Default: NAME.clean.EXT."
+        ),
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    codec: Annotated[str, typer.Option(help="h264, hevc, av1 or ffv1 (lossless).")] = "h264",
+    crf: Annotated[
+        int | None, typer.Option(help="Quality of the encoder, lower is better; h264: 18.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed of the encoder, by its names.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Frames a run of the network.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Left half as it came, right half derained.")
+    ] = False,
+    sample: Annotated[
+        str | None, typer.Option(help="Clean only a piece from the start, e.g. 5s.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace targets.")] = False,
+    size: Annotated[str | None, typer.Option(help="WxH of raw frames on standard input.")] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Rate of raw frames, e.g. 25 or 30000/1001.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a report on standard output.")
+    ] = False,
+) -> None:
+    """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
+    from streamderain.arguments import parse_duration, parse_rate, parse_size
+    from streamderain.clean import CleanOptions, clean_all
+    from streamderain.inference.backend import create_backend
+    from streamderain.jobs import PIPE, plan_jobs
+
+    options = CleanOptions(
+        codec=codec, crf=crf, preset=preset, batch=batch, compare=compare, overwrite=overwrite,
+        sample_s=None if sample is None else parse_duration(sample),
+        size=None if size is None else parse_size(size),
+        rate=None if fps is None else parse_rate(fps),
+    )  # fmt: skip
+    if (size or fps) and inputs != [PIPE]:
+        raise UsageError("--size and --fps describe raw frames; they go with the input '-' only")
+    jobs, errors = plan_jobs(inputs, output, word="compare" if compare else "clean")
+    if json and any(not job.targets for job in jobs):
+        raise UsageError("--json and '-o -' both want standard output; choose one")
+    progress = _progress()
+    try:
+        with create_backend(model, device) as backend:
+            report = clean_all(jobs, errors, backend, options, progress)
+    finally:
+        progress.close()
+    if json:
+        typer.echo(report.model_dump_json(indent=2))
+    raise typer.Exit(report.exit_code)
+
+
+def _progress() -> BarProgress | LineProgress:
+    from rich.console import Console
+
+    from streamderain.progress import BarProgress, LineProgress
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return BarProgress(console)
+    return LineProgress(lambda line: typer.echo(line, err=True))
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show the whole card of this one.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the networks that are shipped: size, speed class, terms."""
+    from streamderain.show import show_model, show_models
+
+    typer.echo(show_models(json=json) if name is None else show_model(name, json=json))
+
+
+@app.command()
+def bench(
+    model: ModelOption = DEFAULT_MODEL,
+    size: Annotated[str, typer.Option(help="WxH of the frames.")] = "1280x720",
+    device: DeviceOption = "auto",
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of each measurement.")] = 5.0,
+    batch: Annotated[int | None, typer.Option(min=1, help="Frames a run of the network.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Measure this machine: frames per second of each stage, and of all together."""
+    from streamderain.arguments import parse_size
+    from streamderain.bench import run_bench
+    from streamderain.show import show_bench
+
+    result = run_bench(model, device, *parse_size(size), seconds=seconds, batch=batch)
+    typer.echo(result.model_dump_json(indent=2) if json else show_bench(result))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder.")] = Path("demo"),
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Length.")] = 8.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
+) -> None:
+    """Clean a rainy test scene: no camera, no file, no network needed."""
+    from streamderain.demo import run_demo
+    from streamderain.show import show_demo
+
+    progress = _progress()
+    try:
+        result = run_demo(output, model, device, seconds, progress, overwrite=overwrite)
+    finally:
+        progress.close()
+    typer.echo(show_demo(result))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors become one sentence each."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]  # at any place
+    # One way out for Ctrl-C and for a service manager's stop: both clean up and exit with 130.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(args=arguments, standalone_mode=False, prog_name="streamderain")
+        return int(code or 0)
+    except StreamderainError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted: nothing half-written was left behind", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
+        return _report_unexpected(error, debug=debug)
+
+
+def _report_unexpected(error: Exception, *, debug: bool) -> int:
+    """Tell wrong usage (typer's own exceptions) from our own mistakes."""
+    code = getattr(error, "exit_code", None)
+    show = getattr(error, "format_message", None)
+    if code is not None and show is not None:
+        typer.echo(f"error: {show()}", err=True)
+        typer.echo("Try 'streamderain --help'.", err=True)
+        return 2
+    if debug:
+        raise error
+    typer.echo(
+        f"error: unexpected {type(error).__name__}: {error}; "
+        "this is a defect of streamderain, run again with --debug for details",
+        err=True,
+    )
+    return 1

@@ -1,0 +1,77 @@
+"""The inference stage: frames in, the same frames out, derained or passed through with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from streamderain.frame import Frame
+from streamderain.inference.backend import Backend
+from streamderain.inference.batching import FrameBatcher, choose_batch
+from streamderain.inference.tiling import choose_tile, run_tiled
+
+__all__ = ["Derainer"]
+
+
+class Derainer:
+    """Cleans frames in batches of consecutive ones; a frame is never lost or reordered.
+
+    Args:
+        backend: what runs the network.
+        batch: frames a run, or None to choose by device and frame size.
+        keep_original: keep what came in as ``Frame.original``, for comparisons.
+    """
+
+    def __init__(
+        self, backend: Backend, *, batch: int | None = None, keep_original: bool = False
+    ) -> None:
+        self._backend = backend
+        self._batch = batch
+        self._keep_original = keep_original
+
+    def batch_for(self, height: int, width: int) -> int:
+        """Return how many frames of that size go through the network at once."""
+        return self._batch or choose_batch(self._backend.device, height, width)
+
+    def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Give every frame that comes in, in order.
+
+        Corrupt frames pass as they came (``bypass="corrupt"``): a network would make its own
+        sense of the damage. With the ``null`` model all do (``bypass="null"``).
+        """
+        batcher: FrameBatcher | None = None
+        size: tuple[int, int] | None = None
+        for frame in frames:
+            if batcher is None or frame.size != size:
+                if batcher is not None:
+                    yield from self._run(batcher.flush())
+                size = frame.size
+                batcher = FrameBatcher(self.batch_for(*size))
+            for group in batcher.add(frame):
+                yield from self._run(group)
+        if batcher is not None:
+            yield from self._run(batcher.flush())
+
+    def _run(self, group: Sequence[Frame]) -> Sequence[Frame]:
+        chosen = [frame for frame in group if self._wants(frame)]
+        if chosen:
+            stacked = np.stack([frame.pixels for frame in chosen])
+            tile = choose_tile(*chosen[0].size)
+            derained = run_tiled(self._backend.run, stacked, tile)
+            for frame, pixels in zip(chosen, derained, strict=True):
+                if self._keep_original:
+                    frame.original = frame.pixels
+                frame.pixels = pixels
+                frame.derained = True
+                frame.model = self._backend.name
+        return group
+
+    def _wants(self, frame: Frame) -> bool:
+        if self._backend.name == "null":
+            frame.bypass = "null"
+        elif frame.corrupt:
+            frame.bypass = "corrupt"
+        else:
+            return True
+        return False

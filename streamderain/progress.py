@@ -1,0 +1,134 @@
+"""How the work goes on, on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from streamderain.report import JobReport
+
+__all__ = ["BarProgress", "LineProgress", "summary"]
+
+LINE_EVERY_S = 5.0
+
+
+def summary(report: JobReport) -> list[str]:
+    """Return what there is to say about a job that is over, a sentence a line."""
+    lines = [f"note: {note}" for note in report.notes]
+    if report.corrupt:
+        frames = "1 frame was" if report.corrupt == 1 else f"{report.corrupt} frames were"
+        lines.append(f"note: {frames} damaged in the source and passed through as decoded")
+    lines += [f"error: {problem}" for problem in report.problems]
+    if report.error is not None:
+        lines.append(f"error: {report.error}")
+    else:
+        lines.append(
+            f"{report.output}: {report.frames_out} frames, {report.derained} derained, "
+            f"{report.frames_per_second:.1f} frames/s"
+        )
+    return lines
+
+
+class LineProgress:
+    """One line every few seconds, for logs.
+
+    Args:
+        write: takes a line without its end.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write, self._clock = write, clock
+        self._name, self._total = "", 0
+        self._began = self._told = 0.0
+
+    def start(self, name: str, frames: int | None) -> None:
+        """Remember the job."""
+        self._name, self._total = name, frames or 0
+        self._began = self._told = self._clock()
+
+    def update(self, frames: int) -> None:
+        """Write a line where the last one is old enough."""
+        now = self._clock()
+        if now - self._told < LINE_EVERY_S:
+            return
+        self._told = now
+        rate = frames / max(now - self._began, 1e-9)
+        line = f"{self._name}: {frames} frames, {rate:.1f} frames/s"
+        if self._total > frames:
+            left = (self._total - frames) / rate
+            line = (
+                f"{self._name}: {frames} of {self._total} frames, "
+                f"{rate:.1f} frames/s, {left:.0f} s left"
+            )
+        self._write(line)
+
+    def end(self, report: JobReport) -> None:
+        """Write what there is to say about the job."""
+        for line in summary(report):
+            self._write(line)
+
+    def close(self) -> None:
+        """Do nothing: lines leave nothing on the screen."""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} frames/s", style="cyan")
+
+
+class BarProgress:
+    """A bar a job, with frames/s and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._lock = threading.Lock()
+
+    def start(self, name: str, frames: int | None) -> None:
+        """Draw the job's bar."""
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}"),
+            _Rate(), TimeRemainingColumn(compact=True),
+            console=self._console, transient=True, speed_estimate_period=10,
+        )  # fmt: skip
+        self._task = self._progress.add_task(Path(name).name, total=frames)
+        self._progress.start()
+
+    def update(self, frames: int) -> None:
+        """Move the bar."""
+        with self._lock:
+            if self._progress is not None and self._task is not None:
+                self._progress.update(self._task, completed=frames)
+
+    def end(self, report: JobReport) -> None:
+        """Take the bar away and say what there is to say."""
+        self.close()
+        for line in summary(report):
+            style = "red" if line.startswith("error:") else None
+            self._console.print(line, style=style, highlight=False, soft_wrap=True, markup=False)
+
+    def close(self) -> None:
+        """Take the bar away, so that the terminal is whole again."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.stop()
+            self._progress = None

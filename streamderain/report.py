@@ -1,0 +1,80 @@
+"""What ``clean`` tells when it is done: typed, and the JSON that ``--json`` prints."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["CleanReport", "ColourReport", "JobReport", "ModelReport"]
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelReport(_Report):
+    """The network that ran: its name, the file's SHA-256 (none for ``null``) and the device."""
+
+    name: str
+    sha256: str | None
+    device: str
+
+
+class ColourReport(_Report):
+    """How YCbCr was taken to mean RGB, in both directions; ``assumed`` is what wasn't tagged."""
+
+    matrix: str
+    range: str
+    primaries: str
+    transfer: str
+    assumed: list[str]
+
+
+class JobReport(_Report):
+    """One source.
+
+    Attributes:
+        input, output: paths, or what stands for a pipe.
+        ok: the target is there and nothing was lost.
+        frames_in, frames_out: decoded and written.
+        derained: frames that the network cleaned.
+        bypassed: frames that it did not, by reason.
+        corrupt: frames that the decoder reported as damaged.
+        size: width and height of what was written.
+        encoder: FFmpeg's name of the encoder, for videos.
+        batch: frames that went through the network at once.
+        seconds: wall time.
+        frames_per_second: frames written over wall time.
+        stages: seconds that ``decode``, ``infer`` and ``encode`` were at work.
+        colour: of the source.
+        notes: what was reduced or left out.
+        problems: what is wrong with the source; any makes the job fail.
+        error: why there is no target, or None.
+    """
+
+    input: str
+    output: str
+    ok: bool = False
+    frames_in: int = 0
+    frames_out: int = 0
+    derained: int = 0
+    bypassed: dict[str, int] = Field(default_factory=dict)
+    corrupt: int = 0
+    size: tuple[int, int] | None = None
+    encoder: str | None = None
+    batch: int | None = None
+    seconds: float = 0.0
+    frames_per_second: float = 0.0
+    stages: dict[str, float] = Field(default_factory=dict)
+    colour: ColourReport | None = None
+    notes: list[str] = Field(default_factory=list)
+    problems: list[str] = Field(default_factory=list)
+    error: str | None = None
+
+
+class CleanReport(_Report):
+    """All of one command."""
+
+    version: str
+    model: ModelReport
+    jobs: list[JobReport]
+    exit_code: int

@@ -1,0 +1,119 @@
+"""What a command line asks for: which sources go to which targets."""
+
+from pathlib import Path
+
+import pytest
+
+from streamderain.errors import UsageError
+from streamderain.jobs import JobKind, plan_jobs
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def targets(jobs):
+    return [target for job in jobs for target in job.targets]
+
+
+def test_a_video_goes_beside_itself_when_no_output_is_named(tmp_path):
+    touch(tmp_path, "gate.mp4")
+    jobs, errors = plan_jobs([str(tmp_path / "gate.mp4")], None)
+    assert not errors
+    assert jobs[0].kind is JobKind.VIDEO
+    assert jobs[0].targets == (tmp_path / "gate.clean.mp4",)
+
+
+def test_a_comparison_is_named_so(tmp_path):
+    touch(tmp_path, "gate.mp4")
+    jobs, _ = plan_jobs([str(tmp_path / "gate.mp4")], None, word="compare")
+    assert jobs[0].targets == (tmp_path / "gate.compare.mp4",)
+
+
+def test_a_container_that_is_not_written_becomes_matroska(tmp_path):
+    touch(tmp_path, "gate.dav")
+    jobs, _ = plan_jobs([str(tmp_path / "gate.dav")], None)
+    assert jobs[0].targets == (tmp_path / "gate.clean.mkv",)
+
+
+def test_a_named_output_is_a_file_unless_it_is_a_folder(tmp_path):
+    touch(tmp_path, "gate.mp4", "out/.keep")
+    source = str(tmp_path / "gate.mp4")
+    assert targets(plan_jobs([source], str(tmp_path / "x.mkv"))[0]) == [tmp_path / "x.mkv"]
+    assert targets(plan_jobs([source], str(tmp_path / "out"))[0]) == [tmp_path / "out/gate.mp4"]
+    assert targets(plan_jobs([source], f"{tmp_path}/new/")[0]) == [tmp_path / "new/gate.mp4"]
+
+
+def test_several_inputs_need_a_folder(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    names = [str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")]
+    with pytest.raises(UsageError, match="name a folder"):
+        plan_jobs(names, str(tmp_path / "one.mp4"))
+    assert targets(plan_jobs(names, str(tmp_path / "o"))[0]) == [
+        tmp_path / "o/a.mp4",
+        tmp_path / "o/b.mp4",
+    ]
+
+
+def test_a_missing_input_does_not_stop_the_others(tmp_path):
+    touch(tmp_path, "a.mp4")
+    jobs, errors = plan_jobs([str(tmp_path / "none.mp4"), str(tmp_path / "a.mp4")], None)
+    assert len(jobs) == 1
+    assert "none.mp4 does not exist" in str(errors[0])
+
+
+def test_a_folder_keeps_its_shape(tmp_path):
+    cameras = touch(tmp_path / "cameras", "a.mp4", "night/b.mkv", "night/c.txt", ".hidden.mp4")
+    jobs, _ = plan_jobs([str(cameras)], str(tmp_path / "out"))
+    assert sorted(targets(jobs)) == [tmp_path / "out/a.mp4", tmp_path / "out/night/b.mkv"]
+
+
+def test_pictures_of_a_folder_are_one_job_in_natural_order(tmp_path):
+    folder = touch(tmp_path / "p", "f10.png", "f9.png", "f1.JPG")
+    jobs, _ = plan_jobs([str(folder)], None)
+    assert len(jobs) == 1
+    assert jobs[0].kind is JobKind.PICTURES
+    assert [path.name for path in jobs[0].sources] == ["f1.JPG", "f9.png", "f10.png"]
+    assert jobs[0].targets[0] == tmp_path / "p.clean/f1.JPG"
+
+
+def test_results_of_an_earlier_run_are_not_cleaned_again(tmp_path):
+    folder = touch(tmp_path / "p", "a.mp4", "a.clean.mp4", "out/a.mp4")
+    jobs, _ = plan_jobs([str(folder)], str(folder / "out"))
+    assert [job.sources[0].name for job in jobs] == ["a.mp4"]
+
+
+def test_an_empty_folder_is_an_error_of_its_own(tmp_path):
+    folder = touch(tmp_path / "p", "notes.txt")
+    jobs, errors = plan_jobs([str(folder)], None)
+    assert not jobs
+    assert "no videos and no pictures" in str(errors[0])
+
+
+def test_two_inputs_of_one_name_are_refused(tmp_path):
+    touch(tmp_path, "a/x.mp4", "b/x.mp4")
+    with pytest.raises(UsageError, match="both be written"):
+        plan_jobs([str(tmp_path / "a/x.mp4"), str(tmp_path / "b/x.mp4")], f"{tmp_path}/out/")
+
+
+def test_pipes_go_alone(tmp_path):
+    with pytest.raises(UsageError, match="one of several"):
+        plan_jobs(["-", "a.mp4"], None)
+    jobs, _ = plan_jobs(["-"], None)
+    assert (jobs[0].kind, jobs[0].targets) == (JobKind.RAW, ())
+    jobs, _ = plan_jobs(["-"], "x.mp4")
+    assert jobs[0].targets == (Path("x.mp4"),)
+
+
+def test_raw_output_takes_exactly_one_video(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4", "c.png")
+    jobs, _ = plan_jobs([str(tmp_path / "a.mp4")], "-")
+    assert jobs[0].targets == ()
+    with pytest.raises(UsageError, match="exactly one video"):
+        plan_jobs([str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")], "-")
+    with pytest.raises(UsageError, match="exactly one video"):
+        plan_jobs([str(tmp_path / "c.png")], "-")
