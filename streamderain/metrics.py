@@ -54,7 +54,10 @@ def ssim(a: Picture | Plane, b: Picture | Plane) -> float:
     if min(a.shape[:2]) < 11:
         raise ValueError(f"SSIM needs pictures of at least 11x11 pixels, not {a.shape[:2]}")
     if a.ndim == 3:
-        planes = [ssim(a[..., c].astype(np.float64), b[..., c].astype(np.float64)) for c in range(a.shape[2])]
+        planes = [
+            ssim(a[..., c].astype(np.float64), b[..., c].astype(np.float64))
+            for c in range(a.shape[2])
+        ]
         return float(np.mean(planes))
     x, y = a.astype(np.float64), b.astype(np.float64)
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from streamderain import metrics
 from streamderain.networks.registry import build
+from tools.training.curve import draw_curve
 from tools.training.data import PatchSampler, Pictures
 from tools.training.losses import restoration_loss
 from tools.training.recipe import Recipe
@@ -173,6 +174,7 @@ class Trainer:
             if new:
                 writer.writeheader()
             writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+        draw_curve(path, self.folder / "curve.png", self.recipe.network)
         print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
 
 

@@ -1,0 +1,279 @@
+"""``streamderain clean`` as people run it, in a process of its own where that matters."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from streamderain.cli import main
+from streamderain.readers.pictures import read_picture
+from streamderain.writers.pictures import write_picture
+
+
+def make_clip(path, frames=12, width=64, height=48, codec="libx264"):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(frames):
+            picture = np.full((height, width, 3), 40, np.uint8)
+            picture[:, index * 2 : index * 2 + 8] = 200
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    return path
+
+
+def count_frames(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_video_comes_out_beside_itself_with_as_many_frames(tmp_path):
+    clip = make_clip(tmp_path / "gate.mp4")
+    assert main(["clean", str(clip), "--model", "null"]) == 0
+    assert count_frames(tmp_path / "gate.clean.mp4") == 12
+    assert left_in(tmp_path) == ["gate.clean.mp4", "gate.mp4"]
+
+
+def test_the_report_conserves_frames_and_names_the_model(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mp4")
+    assert main(["clean", str(clip), "--model", "null", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    job = report["jobs"][0]
+    assert report["model"]["name"] == "null"
+    assert report["exit_code"] == 0
+    assert job["frames_in"] == job["frames_out"] == 12
+    assert job["derained"] + sum(job["bypassed"].values()) == 12
+    assert job["encoder"] == "libx264"
+    assert job["colour"]["assumed"]
+    assert set(job["stages"]) == {"decode", "infer", "encode"}
+
+
+def test_an_existing_target_is_kept_unless_told_otherwise(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mp4")
+    target = tmp_path / "gate.clean.mp4"
+    target.write_bytes(b"precious")
+    assert main(["clean", str(clip), "--model", "null"]) == 1
+    assert target.read_bytes() == b"precious"
+    assert "already exists" in capsys.readouterr().err
+    assert main(["clean", str(clip), "--model", "null", "--overwrite"]) == 0
+    assert count_frames(target) == 12
+
+
+def test_one_bad_input_does_not_stop_the_rest(tmp_path, capsys):
+    clip = make_clip(tmp_path / "good.mp4")
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("this is no video")
+    names = [str(tmp_path / "none.mp4"), str(bad), str(clip)]
+    assert main(["clean", *names, "--model", "null", "-o", f"{tmp_path}/out/"]) == 1
+    assert left_in(tmp_path / "out") == ["good.mp4"]
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(errors) == 2
+    assert "none.mp4" in errors[0]
+    assert "bad.mp4" in errors[1]
+
+
+def test_a_folder_that_was_made_for_nothing_is_taken_back(tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("this is no video")
+    assert main(["clean", str(bad), "--model", "null", "-o", f"{tmp_path}/a/b/"]) == 1
+    assert left_in(tmp_path) == ["bad.mp4"]
+
+
+def test_a_folder_of_pictures_keeps_names_and_sizes(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, width in enumerate((20, 20, 31)):
+        write_picture(folder / f"{index}.png", np.full((15, width, 3), index * 50, np.uint8))
+    assert main(["clean", str(folder), "--model", "null", "-o", str(tmp_path / "out")]) == 0
+    assert left_in(tmp_path / "out") == ["0.png", "1.png", "2.png"]
+    pixels, _ = read_picture(tmp_path / "out/2.png")
+    assert pixels.shape == (15, 31, 3)
+
+
+def test_a_sample_is_a_piece_from_the_start(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mp4", frames=50)
+    assert main(["clean", str(clip), "--model", "null", "--sample", "1s"]) == 0
+    assert count_frames(tmp_path / "gate.clean.mp4") == 25
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1", "ffv1"])
+def test_every_codec_that_is_offered_works(tmp_path, codec):
+    clip = make_clip(tmp_path / "gate.mp4", frames=5)
+    target = tmp_path / "out.mkv"
+    assert main(["clean", str(clip), "--model", "null", "--codec", codec, "-o", str(target)]) == 0
+    assert count_frames(target) == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["clean"],
+        ["clean", "a.mp4", "--codec", "vp8"],
+        ["clean", "a.mp4", "--sample", "soon"],
+        ["clean", "a.mp4", "--size", "640x360"],
+        ["clean", "-"],
+        ["clean", "-", "--size", "640", "--fps", "25"],
+        ["clean", "a.mp4", "--no-such-option"],
+        ["no-such-command"],
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_code_2(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "a.mp4", frames=1)
+    extra = ["--model", "null"] if arguments[0] == "clean" and len(arguments) > 1 else []
+    assert main([*arguments, *extra]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[0].startswith("error: ")
+    assert "Traceback" not in "".join(said)
+    assert left_in(tmp_path) == ["a.mp4"]
+
+
+def test_an_unknown_model_names_those_there_are(tmp_path, capsys):
+    clip = make_clip(tmp_path / "a.mp4", frames=1)
+    assert main(["clean", str(clip), "--model", "nonesuch"]) == 1
+    assert "attention-m" in capsys.readouterr().err
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "streamderain", *arguments]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
+
+
+def test_it_stands_between_two_raw_pipes():
+    frames = np.random.default_rng(0).integers(0, 256, (5, 24, 32, 3), dtype=np.uint8)
+    done = run(
+        "clean", "-", "-o", "-", "--size", "32x24", "--fps", "25", "--model", "null",
+        input=frames.tobytes(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == frames.tobytes()
+
+
+def test_raw_frames_can_become_a_file(tmp_path):
+    frames = np.full((7, 24, 32, 3), 90, np.uint8)
+    done = run(
+        "clean", "-", "-o", str(tmp_path / "a.mp4"), "--size", "32x24", "--fps", "30000/1001",
+        "--model", "null", input=frames.tobytes(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].average_rate == pytest.approx(30000 / 1001, rel=1e-3)
+        assert sum(1 for _ in container.decode(video=0)) == 7
+
+
+def test_a_reader_that_leaves_early_is_no_traceback():
+    frames = np.zeros((200, 240, 320, 3), np.uint8)
+    command = [
+        sys.executable, "-m", "streamderain", "clean", "-", "-o", "-",
+        "--size", "320x240", "--fps", "25", "--model", "null",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        process.stdout.close()
+        try:
+            process.stdin.write(frames.tobytes())
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        errors = process.stderr.read().decode()
+        assert process.wait(60) == 1
+    assert "standard output was closed" in errors
+    assert "Traceback" not in errors
+
+
+def wait_for(condition, timeout=30.0):
+    limit = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < limit, "waited too long"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2])
+def test_an_interruption_leaves_nothing_behind(tmp_path, signals):
+    """Raw frames that never end keep the job in its middle until the signal comes."""
+    target = tmp_path / "out.mp4"
+    command = [
+        sys.executable, "-m", "streamderain", "clean", "-", "-o", str(target),
+        "--size", "64x48", "--fps", "25", "--model", "null",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(bytes(64 * 48 * 3 * 20))
+        process.stdin.flush()
+        wait_for(lambda: any(".part-" in path.name for path in tmp_path.iterdir()))
+        for number in signals:
+            process.send_signal(number)
+        try:
+            code = process.wait(30)
+        finally:
+            process.stdin.close()
+        said = process.stderr.read().decode()
+    assert code == 130, said
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """Mount a file system of 256 KiB; needs root."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if done.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tiny_disk, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 240, 320, 3), dtype=np.uint8)
+    done = run(
+        "clean", "-", "-o", str(tiny_disk / "out.mkv"), "--size", "320x240", "--fps", "25",
+        "--model", "null", "--crf", "0", input=noise.tobytes(),
+    )  # fmt: skip
+    said = done.stderr.decode().strip().splitlines()
+    assert done.returncode == 1
+    assert any(line.startswith("error: ") and "room" in line for line in said), said
+    assert "Traceback" not in done.stderr.decode()
+    assert list(tiny_disk.iterdir()) == []
+
+
+def test_no_permission_is_one_sentence(tmp_path):
+    if os.geteuid() == 0:
+        folder = Path("/proc/sys/kernel")  # where not even root can make files
+    else:
+        folder = tmp_path / "locked"
+        folder.mkdir(mode=0o500)
+    clip = make_clip(tmp_path / "a.mp4", frames=2)
+    done = run("clean", str(clip), "-o", str(folder / "out.mp4"), "--model", "null")
+    said = done.stderr.decode().strip().splitlines()
+    assert done.returncode == 1
+    assert said[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_plain_lines_are_written_where_there_is_no_terminal(tmp_path):
+    clip = make_clip(tmp_path / "a.mp4")
+    done = run("clean", str(clip), "--model", "null")
+    text = done.stderr.decode()
+    assert "12 frames" in text
+    assert "\x1b" not in text

@@ -1,0 +1,32 @@
+"""The training's curve as a picture, from its log."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+__all__ = ["draw_curve"]
+
+
+def draw_curve(log: Path, target: Path, title: str) -> None:
+    """Draw PSNR of each validation set and the loss over the steps of ``log.csv``, as PNG."""
+    with log.open(newline="", encoding="utf-8") as stream:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+    if not rows:
+        return
+    steps = [row["step"] for row in rows]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    quality, loss = figure.subplots(1, 2, width_ratios=[2, 1])
+    for key in rows[0]:
+        if key.endswith("_psnr"):
+            name = key.removesuffix("_psnr")
+            quality.plot(steps, [row[key] for row in rows], label=f"{name} {rows[-1][key]:.2f} dB")
+    quality.set(xlabel="step", ylabel="PSNR on Y, dB", title=title)
+    quality.grid(alpha=0.3)
+    quality.legend()
+    loss.plot(steps, [row["loss"] for row in rows], color="grey")
+    loss.set(xlabel="step", title="training loss", yscale="log")
+    loss.grid(alpha=0.3)
+    figure.savefig(target, dpi=110)
