@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from streamderain.frame import Frame
-from streamderain.inference.backend import Backend, create_backend
+from streamderain.inference.backend import Backend
+from streamderain.inference.onnx import create_backend
 from streamderain.inference.derainer import Derainer
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader

@@ -88,7 +88,7 @@ def clean(
     """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
     from streamderain.arguments import parse_duration, parse_rate, parse_size
     from streamderain.clean import CleanOptions, clean_all
-    from streamderain.inference.backend import create_backend
+    from streamderain.inference.onnx import create_backend
     from streamderain.jobs import PIPE, plan_jobs
 
     options = CleanOptions(

@@ -12,7 +12,7 @@ from streamderain import metrics
 from streamderain.clean import Progress
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import create_backend
+from streamderain.inference.onnx import create_backend
 from streamderain.inference.derainer import Derainer
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader

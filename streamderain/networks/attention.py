@@ -9,8 +9,8 @@ normalisation, one channel attention a group of blocks. One set of weights serve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -85,14 +85,14 @@ class AttentionDerain(nn.Module):
         self.multiple = config.stride * 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(3, widths[0], config.stride, stride=config.stride)
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths)
         )
         self.encoder = nn.ModuleList(
             AttentionGroup(w, n) for w, n in zip(widths, config.encoder, strict=True)
         )
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(b, a, 2, stride=2)
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in pairwise(widths)
         )
         self.skip = nn.ModuleList(
             MultiScalePixelAttention(w, inner)
@@ -122,13 +122,16 @@ class AttentionDerain(nn.Module):
         rain: Tensor = self.head(x)
         return rain
 
+    def restore(self, rainy: Tensor) -> Tensor:
+        """Derain pictures whose sides are multiples of :attr:`multiple`."""
+        return rainy - self.rain(rainy)
+
     def forward(self, rainy: Tensor) -> Tensor:
         """Return the derained picture, the same shape as ``rainy``."""
         height, width = rainy.shape[-2:]
         bottom, right = -height % self.multiple, -width % self.multiple
         padded = F.pad(rainy, (0, right, 0, bottom), mode="replicate")
-        rain = self.rain(padded)
-        return rainy - rain[..., :height, :width]
+        return self.restore(padded)[..., :height, :width]
 
 
 def build(name: str) -> AttentionDerain:
@@ -139,21 +142,3 @@ def build(name: str) -> AttentionDerain:
     """
     return AttentionDerain(CONFIGS[name])
 
-
-def multiplications(config: AttentionConfig, height: int, width: int) -> int:
-    """Multiplications of one picture of that size, counted on the convolutions as they run."""
-    network = AttentionDerain(config).eval()
-    total = 0
-
-    def count(module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.ConvTranspose2d):
-            total += args[0][0, 0].numel() * module.weight.numel()
-        elif isinstance(module, nn.Conv2d):
-            total += out[0, 0].numel() * module.weight.numel() // module.groups
-
-    for module in network.modules():
-        module.register_forward_hook(count)  # type: ignore[arg-type]
-    with torch.no_grad():
-        network(torch.zeros(1, 3, height, width))
-    return total

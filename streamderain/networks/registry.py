@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from streamderain.networks import attention
 
+__all__ = ["BUILDERS", "Restorer", "build"]
+
+
+class Restorer(Protocol):
+    """What every network offers beside :meth:`torch.nn.Module.forward`.
+
+    Attributes:
+        multiple: sides of what :meth:`restore` takes are multiples of it.
+    """
+
+    multiple: int
+
+    def restore(self, rainy: Tensor) -> Tensor:
+        """Derain float N×3×H×W in [0, 1] of fitting size; not clamped."""
+        ...
+
+
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    name: (lambda name=name: attention.build(name)) for name in attention.CONFIGS
+    name: partial(attention.build, name) for name in attention.CONFIGS
 }
 
 

@@ -1,0 +1,83 @@
+"""What runs a network: uint8 frames in, uint8 frames out."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamderain.models import NULL, ModelInfo
+
+__all__ = ["Backend", "Frames", "NullBackend"]
+
+Frames = NDArray[np.uint8]
+"""uint8 N×H×W×3, RGB, C-contiguous."""
+
+
+class Backend(Protocol):
+    """Runs one network on one device.
+
+    Attributes:
+        name: of the network.
+        model: where it is, its terms and figures.
+        device: what it really runs on, ``cpu`` or ``cuda``.
+    """
+
+    @property
+    def name(self) -> str:  # noqa: D102 - see above
+        ...
+
+    @property
+    def model(self) -> ModelInfo:  # noqa: D102
+        ...
+
+    @property
+    def device(self) -> str:  # noqa: D102
+        ...
+
+    def run(self, frames: Frames) -> Frames:
+        """Return the derained frames, uint8 of the same shape N×H×W×3.
+
+        Raises:
+            ModelError: the network can't take them, or memory ran out.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the network; harmless twice."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...  # fmt: skip
+
+
+class NullBackend:
+    """Gives back what it is given: for tests, and to see what the rest of the pipeline costs."""
+
+    name = NULL
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.model = ModelInfo(name=NULL, path=None)
+
+    def run(self, frames: Frames) -> Frames:
+        """Return a copy."""
+        return frames.copy()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
