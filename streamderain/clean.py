@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 
 import streamderain
 from streamderain.errors import InputError, StreamderainError, UsageError
@@ -176,6 +175,15 @@ def made_folders(folders: Iterable[Path]) -> Iterator[None]:
                 path.rmdir()
 
 
+def _standard_stream(descriptor: int, mode: str) -> BinaryIO:
+    """Open standard input or output unbuffered.
+
+    Python's own buffered objects have a lock that a thread may hold for ever, and then abort the
+    interpreter at its end.
+    """
+    return cast(BinaryIO, open(descriptor, mode, buffering=0, closefd=False))  # noqa: PTH123
+
+
 def _open_reader(job: Job, options: CleanOptions) -> Reader:
     if job.kind is JobKind.PICTURES:
         from streamderain.readers.pictures import PictureReader
@@ -192,7 +200,7 @@ def _open_reader(job: Job, options: CleanOptions) -> Reader:
                 "e.g. --size 1280x720 --fps 25"
             )
         limit = None if options.sample_s is None else max(1, round(options.sample_s * options.rate))
-        return RawReader(sys.stdin.buffer, *options.size, options.rate, limit=limit)
+        return RawReader(_standard_stream(0, "rb"), *options.size, options.rate, limit=limit)
     from streamderain.readers.video import VideoFileReader
 
     return VideoFileReader(job.sources[0], duration=options.sample_s)
@@ -202,7 +210,7 @@ def _open_writer(job: Job, source: SourceFormat, options: CleanOptions, device: 
     if not job.targets:
         from streamderain.writers.raw import RawWriter
 
-        return RawWriter(sys.stdout.buffer, source)
+        return RawWriter(_standard_stream(1, "wb"), source)
     if job.kind is JobKind.PICTURES:
         from streamderain.writers.pictures import PictureWriter
 

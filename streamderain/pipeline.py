@@ -123,6 +123,7 @@ class Pipeline:
                     thread.join(0.2)  # in slices, so that a signal is served
         except BaseException:
             self._cancel()
+            self._reader.close()  # wakes a reader that waits for its source
             try:
                 for thread in threads:
                     thread.join(STUCK_S)  # a thread that waits for a pipe may never come back

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
@@ -19,7 +20,7 @@ class RawReader:
     """Reads H×W×3 bytes a frame (``ffmpeg -f rawvideo -pix_fmt rgb24 -``) until the pipe ends.
 
     Args:
-        stream: binary, e.g. ``sys.stdin.buffer``; not closed.
+        stream: binary and unbuffered, e.g. ``open(0, "rb", buffering=0)``; not closed.
         height, width: of every frame, in pixels.
         frame_rate: frames a second; frame i gets ``pts`` i in units of 1/frame_rate.
         limit: give at most so many frames.
@@ -50,6 +51,7 @@ class RawReader:
         )
         self.problems: list[str] = []
         self.corrupt_frames = 0
+        self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
         height, width = self.format.height, self.format.width
@@ -66,12 +68,26 @@ class RawReader:
     def _fill(self, view: memoryview) -> int:
         """Read until the view is full or the pipe ends; return the bytes read."""
         got = 0
-        while got < len(view):
+        while got < len(view) and self._wait():
             chunk = self._stream.readinto(view[got:])  # type: ignore[attr-defined]
             if not chunk:
                 break
             got += chunk
         return got
+
+    def _wait(self) -> bool:
+        """Wait until there is something to read; return False if the reader is closed meanwhile.
+
+        A thread that sits in ``read`` could not be called back: an interrupted job would hang
+        until the program at the other end of the pipe says something.
+        """
+        while not self._closed:
+            try:
+                if select.select([self._stream], [], [], 0.1)[0]:
+                    return True
+            except (OSError, ValueError, TypeError):  # no pipe, or a system that can't wait for one
+                return True
+        return False
 
     def _ended(self, frames: int, rest: int, wanted: int) -> None:
         size = f"{self.format.width}x{self.format.height}"
@@ -87,7 +103,8 @@ class RawReader:
             )
 
     def close(self) -> None:
-        """Do nothing: the stream belongs to the caller."""
+        """Stop a reader that waits; the stream itself belongs to the caller."""
+        self._closed = True
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ class RawWriter:
     """Writes H×W×3 bytes a frame, which ``ffmpeg -f rawvideo -pix_fmt rgb24`` reads.
 
     Args:
-        stream: binary, e.g. ``sys.stdout.buffer``; flushed at the end, not closed.
+        stream: binary, e.g. ``open(1, "wb", buffering=0)``; flushed at the end, not closed.
         format: of the source; a pipe holds frames of one size only.
     """
 
@@ -48,7 +48,8 @@ class RawWriter:
 
     def _send(self, data: memoryview, *, flush: bool = False) -> None:
         try:
-            self._stream.write(data)
+            while data:  # an unbuffered stream takes what fits into the pipe
+                data = data[self._stream.write(data) :]
             if flush:
                 self._stream.flush()
         except OSError as error:
