@@ -240,8 +240,8 @@ def _without_siting(frame: VideoFrame) -> VideoFrame:
         return frame
     plain = VideoFrame(frame.width, frame.height, form.name)
     for source, target in zip(frame.planes, plain.planes, strict=True):
-        rows = np.frombuffer(source, np.uint8).reshape(source.height, source.line_size)
-        room = np.frombuffer(target, np.uint8).reshape(target.height, target.line_size)
+        rows = np.frombuffer(memoryview(source), np.uint8).reshape(source.height, source.line_size)
+        room = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, target.line_size)
         used = min(source.line_size, target.line_size)
         room[:, :used] = rows[:, :used]
     return plain

@@ -58,7 +58,7 @@ class RawReader:
         index = 0
         while self._limit is None or index < self._limit:
             pixels = np.empty((height, width, 3), np.uint8)
-            got = self._fill(memoryview(pixels).cast("B"))
+            got = self._fill(pixels.data.cast("B"))
             if got < pixels.nbytes:
                 self._ended(index, got, pixels.nbytes)
                 return
