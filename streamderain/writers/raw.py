@@ -36,7 +36,7 @@ class RawWriter:
                 f"the source's size changed to {frame.size[1]}x{frame.size[0]} at frame "
                 f"{self.frames}, which raw frames on standard output can't say; write a file"
             )
-        self._send(memoryview(np.ascontiguousarray(frame.pixels)).cast("B"))
+        self._send(np.ascontiguousarray(frame.pixels).data.cast("B"))
         self.frames += 1
 
     def finish(self) -> None:
