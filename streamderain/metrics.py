@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.float64]
 
-__all__ = ["luma", "psnr", "ssim"]
+__all__ = ["SSIM_WINDOW", "luma", "psnr", "ssim"]
+
+SSIM_WINDOW = 11
+"""Side of SSIM's Gaussian window in pixels, and of the smallest picture that has an SSIM."""
 
 
 def luma(picture: Picture) -> Plane:
@@ -51,7 +54,7 @@ def ssim(a: Picture | Plane, b: Picture | Plane) -> float:
         ValueError: the shapes differ, or a side is shorter than the window's 11 pixels.
     """
     _same_shape(a, b)
-    if min(a.shape[:2]) < 11:
+    if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs pictures of at least 11x11 pixels, not {a.shape[:2]}")
     if a.ndim == 3:
         planes = [
@@ -60,10 +63,11 @@ def ssim(a: Picture | Plane, b: Picture | Plane) -> float:
         ]
         return float(np.mean(planes))
     x, y = a.astype(np.float64), b.astype(np.float64)
+    border = SSIM_WINDOW // 2
 
     def smooth(plane: Plane) -> Plane:
-        blurred = cv2.GaussianBlur(plane, (11, 11), 1.5)
-        return np.asarray(blurred, np.float64)[5:-5, 5:-5]
+        blurred = cv2.GaussianBlur(plane, (SSIM_WINDOW, SSIM_WINDOW), 1.5)
+        return np.asarray(blurred, np.float64)[border:-border, border:-border]
 
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mx, my = smooth(x), smooth(y)

@@ -1,4 +1,9 @@
-"""The networks that are shipped, and how a name or a file becomes one. Loads no runtime."""
+"""The networks that are shipped, and how a name or a file becomes one. Loads no runtime.
+
+Each network is two files side by side: ``NAME.onnx`` and its card ``NAME.md``, Markdown with a
+YAML front matter that :class:`ModelCard` describes. In a checkout they are in ``models/``, in an
+installed wheel in ``streamderain/_models/``.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +19,10 @@ __all__ = [
     "NULL",
     "ModelCard",
     "ModelInfo",
+    "Score",
     "available_models",
     "models_folder",
+    "read_card",
     "resolve_model",
     "sha256_of",
 ]
@@ -27,7 +34,7 @@ NULL = "null"
 class Score(BaseModel):
     """PSNR in dB and SSIM, on Y and on RGB, as means over a set of pictures."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     psnr_y: float
     ssim_y: float
     psnr_rgb: float
@@ -39,25 +46,31 @@ class ModelCard(BaseModel):
 
     Attributes:
         name: what the command line knows it by.
+        network: its architecture, as ``streamderain.networks`` names it.
         purpose: what it is for, in a few words.
-        terms: on what it was trained, and what that means for its use.
+        speed: its speed class: where it runs in real time, in a few words.
+        trained_on: which pictures and which rain.
+        terms: what that means for the use of the weights.
         parameters: how many numbers it holds.
         macs_per_pixel: multiplications for each pixel of a frame.
         training_steps: how long it was trained.
-        sha256: of the ``.onnx`` beside the card.
+        sha256: of the ``.onnx`` beside the card, in hexadecimal.
         validation: quality by the kind of rain: ``light``, ``heavy``, and ``dry`` pictures
             against themselves.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
+    network: str
     purpose: str
+    speed: str
+    trained_on: str
     terms: str
-    parameters: int
-    macs_per_pixel: float
-    training_steps: int
-    sha256: str
-    validation: dict[str, Score] = Field(default_factory=dict)
+    parameters: int = Field(gt=0)
+    macs_per_pixel: float = Field(gt=0)
+    training_steps: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    validation: dict[str, Score]
 
 
 class ModelInfo(BaseModel):
@@ -80,26 +93,46 @@ def read_card(path: Path) -> ModelCard:
     """Read the front matter of a card.
 
     Raises:
-        ModelError: there is none, or it says something that a card doesn't say.
+        ModelError: there is no card, or it says too little or what a card doesn't say.
     """
     try:
-        _, front, _ = path.read_text(encoding="utf-8").split("---\n", 2)
+        before, front, _ = path.read_text(encoding="utf-8").split("---\n", 2)
+        if before:
+            raise ValueError("it does not begin with a front matter")
         return ModelCard.model_validate(yaml.safe_load(front))
-    except (OSError, ValueError, yaml.YAMLError, ValidationError) as error:
-        raise ModelError(f"the model card {path} can't be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the front matter"
+        raise ModelError(f"the model card {path} is wrong at {key}: {first['msg']}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the model card {path} can't be read: {reason}") from error
 
 
-def available_models() -> list[ModelInfo]:
-    """Return the shipped networks, smallest first."""
-    found = [
-        ModelInfo(name=path.stem, path=path, card=read_card(path.with_suffix(".md")))
-        for path in models_folder().glob("*.onnx")
-    ]
-    return sorted(found, key=lambda info: (info.card.macs_per_pixel if info.card else 0, info.name))
+def available_models(folder: Path | None = None) -> list[ModelInfo]:
+    """Return the shipped networks, the cheapest first.
+
+    Args:
+        folder: where to look; :func:`models_folder` unless told.
+
+    Raises:
+        ModelError: a network has no card, or a broken one.
+    """
+    found = []
+    for path in (folder or models_folder()).glob("*.onnx"):
+        card = read_card(path.with_suffix(".md"))
+        found.append((card.macs_per_pixel, ModelInfo(name=path.stem, path=path, card=card)))
+    return [info for _, info in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
 
-def resolve_model(model: str) -> ModelInfo:
+def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
     """Return the network of a name, or of a path to an ``.onnx`` file.
+
+    Names come first: a file called ``attention-m`` needs its path (``./attention-m``).
+
+    Args:
+        model: a shipped name, ``null``, or a path.
+        folder: of the shipped networks; :func:`models_folder` unless told.
 
     Raises:
         ModelError: no shipped network has that name, the file is missing, or a shipped file is not
@@ -107,29 +140,41 @@ def resolve_model(model: str) -> ModelInfo:
     """
     if model == NULL:
         return ModelInfo(name=NULL, path=None)
-    if model.endswith(".onnx") or "/" in model:
+    if model.endswith(".onnx") or "/" in model or "\\" in model:
         path = Path(model)
         if not path.is_file():
-            raise ModelError(f"the model {model} is not there; check the path")
+            what = "is a folder" if path.is_dir() else "is not there"
+            raise ModelError(f"the model {model} {what}; give the path of an .onnx file")
         return ModelInfo(name=path.stem, path=path)
-    shipped = available_models()
+    shipped = available_models(folder)
     for info in shipped:
         if info.name == model:
-            if info.card is not None and sha256_of(info) != info.card.sha256:
-                raise ModelError(
-                    f"{info.path} is not the file that its card describes; install streamderain "
-                    "again, or fetch the file again if it is a checkout"
-                )
-            return info
-    names = ", ".join(info.name for info in shipped) or "none in this installation"
+            return _verified(info)
+    names = ", ".join([*(info.name for info in shipped), NULL])
     raise ModelError(
-        f"no model is named {model!r}; there are: {names}; or give the path of an .onnx file"
+        f"no model is named {model!r}; there are {names}; or give the path of an .onnx file"
     )
 
 
+def _verified(info: ModelInfo) -> ModelInfo:
+    if info.card is not None and sha256_of(info) != info.card.sha256:
+        raise ModelError(
+            f"{info.path} is not the file that its card describes; install streamderain again, "
+            "or fetch the file again if it is a checkout"
+        )
+    return info
+
+
 def sha256_of(info: ModelInfo) -> str | None:
-    """Return the SHA-256 of a network's file in hexadecimal, None for ``null``."""
+    """Return the SHA-256 of a network's file in hexadecimal, None for ``null``.
+
+    Raises:
+        ModelError: the file can't be read.
+    """
     if info.path is None:
         return None
-    with info.path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with info.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"the model {info.path} can't be read: {error.strerror}") from error

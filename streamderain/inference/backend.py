@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -23,6 +24,8 @@ class Backend(Protocol):
         name: of the network.
         model: where it is, its terms and figures.
         device: what it really runs on, ``cpu`` or ``cuda``.
+        notes: what the user should hear of once, one sentence each, such as that CUDA was
+            installed but could not be started.
     """
 
     @property
@@ -35,6 +38,10 @@ class Backend(Protocol):
 
     @property
     def device(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:  # noqa: D102
         ...
 
     def run(self, frames: Frames) -> Frames:
@@ -62,6 +69,7 @@ class NullBackend:
 
     name = NULL
     device = "cpu"
+    notes = ()
 
     def __init__(self) -> None:
         self.model = ModelInfo(name=NULL, path=None)

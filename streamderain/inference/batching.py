@@ -1,4 +1,9 @@
-"""Which consecutive frames go through the network together. Pure: no clock, no thread."""
+"""Which consecutive frames go through the network together. Pure: no clock, no thread.
+
+What was measured (``attention-m``, ONNX Runtime 1.31, one x86 core): a frame in a batch of 4 takes
+0.96 of its time alone at 160×90, 1.0 at 320×180 and 1.06 at 640×360. One frame keeps a core as
+busy as many do; beyond a few hundred lines a batch only pushes the activations out of the caches.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,23 @@ from streamderain.frame import Frame
 
 __all__ = ["FrameBatcher", "choose_batch"]
 
-CPU_BATCH_PIXELS = 400_000
-CUDA_BATCH_PIXELS = 16_000_000
+CPU_BATCH_PIXELS = 120_000
+"""Two frames of 320×180. More cores than were measured would split a small frame less well."""
+
+CUDA_BATCH_PIXELS = 4_000_000
+"""Two frames of 1080p, about 1 GB of activations. Not measured: GPUs want enough pixels to hide
+the launch of each layer, and small ones must have the memory."""
+
 MAX_BATCH = 16
+"""So that the first frames of a slow job do not wait for many others."""
 
 
 def choose_batch(device: str, height: int, width: int) -> int:
     """Return how many frames of a size to run at once, 1 to 16.
 
-    On a CPU a batch helps only while one frame is too small to keep the cores busy; beyond that
-    it grows the activations past the caches. A GPU wants as many pixels as hide its launches.
+    Args:
+        device: ``cpu`` or ``cuda``.
+        height, width: of the frames.
     """
     budget = CUDA_BATCH_PIXELS if device == "cuda" else CPU_BATCH_PIXELS
     return max(1, min(MAX_BATCH, budget // (height * width)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import io
 import os
-import sys
+from collections.abc import Iterator
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "OnnxBackend", "create_backend"]
 
 DEVICES = ("auto", "cpu", "cuda")
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 def create_backend(model: str, device: str = "auto") -> Backend:
@@ -37,7 +40,7 @@ def create_backend(model: str, device: str = "auto") -> Backend:
     if device not in DEVICES:
         raise UsageError(f"the device is auto, cpu or cuda, not {device!r}")
     info = resolve_model(model)
-    if info.name == NULL:
+    if info.name == NULL and info.path is None:
         return NullBackend()
     return OnnxBackend(info, device)
 
@@ -45,37 +48,31 @@ def create_backend(model: str, device: str = "auto") -> Backend:
 class OnnxBackend:
     """One network in one ONNX Runtime session.
 
+    Memory: the session keeps its arena, about 270 bytes for each pixel of the largest run of
+    ``attention-m``. ONNX Runtime's memory patterns are off: they would plan a second block of the
+    same size for each shape that comes twice (510 bytes a pixel), and made no run faster.
+
     Args:
-        info: from :func:`~streamderain.models.resolve_model`.
+        info: from :func:`~streamderain.models.resolve_model`; with a path.
         device: as for :func:`create_backend`.
-        threads: of the CPU's operators, or None for one a core.
+        threads: of the CPU's operators, or None for one a core that the process may use.
 
     Raises:
         ModelError: ONNX Runtime isn't installed; the file is no ONNX, or not uint8 N×H×W×3 in and
-            out; CUDA was asked for and can't be had.
+            out with free sizes; CUDA was asked for and can't be had.
     """
 
     def __init__(self, info: ModelInfo, device: str = "auto", threads: int | None = None) -> None:
         ort = _import_runtime()
         self.name, self.model = info.name, info
-        providers = _providers(ort, device)
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # what fails is raised; the log only repeats it
-        options.intra_op_num_threads = threads or len(_cores())
-        # A spinning thread takes the core that decoding and encoding need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            session = ort.InferenceSession(str(info.path), options, providers=providers)
-        except Exception as error:
-            raise ModelError(
-                f"{info.path} can't be loaded as an ONNX model: {_first_line(error)}"
-            ) from error
-        self.device = "cuda" if session.get_providers()[0].startswith("CUDA") else "cpu"
-        if device == "cuda" and self.device != "cuda":
-            raise ModelError(
-                "CUDA was asked for but ONNX Runtime could not start it; check the driver with "
-                "nvidia-smi, or use --device cpu"
-            )
+        session = _open_session(ort, info, _providers(ort, device), threads)
+        self.device = "cuda" if session.get_providers()[0] == CUDA else "cpu"
+        self.notes: tuple[str, ...] = ()
+        if self.device == "cpu" and device != "cpu" and CUDA in ort.get_available_providers():
+            reason = "ONNX Runtime could not start CUDA; check the driver with nvidia-smi"
+            if device == "cuda":
+                raise ModelError(f"{reason}, or use --device cpu")
+            self.notes = (f"{reason}. Everything runs on the CPU.",)
         _check_signature(session, info)
         self._input = session.get_inputs()[0].name
         self._session: onnxruntime.InferenceSession | None = session
@@ -84,7 +81,7 @@ class OnnxBackend:
         """Return the derained frames, uint8 of the same shape N×H×W×3.
 
         Raises:
-            ModelError: memory ran out, or the model refused the size.
+            ModelError: memory ran out, the model refused the size, or it was closed.
         """
         if self._session is None:
             raise ModelError(f"the model {self.name} was closed")
@@ -93,7 +90,7 @@ class OnnxBackend:
         except Exception as error:
             raise ModelError(
                 f"the model {self.name} failed on frames of {frames.shape[2]}x{frames.shape[1]} "
-                f"(batch {frames.shape[0]}): {_first_line(error)}"
+                f"(batch {frames.shape[0]}): {_one_line(error)}"
             ) from error
         result = np.asarray(derained)
         if result.shape != frames.shape:
@@ -118,48 +115,91 @@ class OnnxBackend:
 
 
 def _import_runtime() -> ModuleType:
-    if importlib.util.find_spec("onnxruntime") is None:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
         raise ModelError(
             "no runtime is installed; run: pip install 'streamderain[cpu]', "
             "or 'streamderain[cuda]' for an NVIDIA GPU"
-        )
-    import onnxruntime as ort
-
-    return ort
+        ) from error
+    except ImportError as error:
+        raise ModelError(
+            f"ONNX Runtime is installed but can't be loaded ({_one_line(error)}); "
+            "run: pip install --force-reinstall onnxruntime"
+        ) from error
+    runtime: ModuleType = onnxruntime
+    return runtime
 
 
 def _providers(ort: ModuleType, device: str) -> list[str]:
-    has_cuda = "CUDAExecutionProvider" in ort.get_available_providers()
-    if device == "cpu" or (device == "auto" and not has_cuda):
-        return ["CPUExecutionProvider"]
-    if not has_cuda:
+    has_cuda = CUDA in ort.get_available_providers()
+    if device == "cuda" and not has_cuda:
         raise ModelError(
             "CUDA was asked for but this ONNX Runtime is built without it; run: "
             "pip uninstall onnxruntime && pip install 'streamderain[cuda]', or use --device cpu"
         )
-    ort.preload_dlls()
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    return [CUDA, CPU] if has_cuda and device != "cpu" else [CPU]
+
+
+def _open_session(
+    ort: ModuleType, info: ModelInfo, providers: list[str], threads: int | None
+) -> onnxruntime.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what fails is raised; the log would only repeat it
+    options.intra_op_num_threads = threads or _cores()
+    options.enable_mem_pattern = False
+    # A spinning thread takes the core that decoding and encoding need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        with _quiet_cuda(ort) if CUDA in providers else contextlib.nullcontext():
+            return ort.InferenceSession(str(info.path), options, providers=providers)
+    except Exception as error:
+        raise ModelError(
+            f"{info.path} can't be loaded as an ONNX model: {_one_line(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet_cuda(ort: ModuleType) -> Iterator[None]:
+    """Load CUDA's libraries from their wheels; what fails shows in the session's providers.
+
+    ONNX Runtime prints about it on standard output, where video may be, and in its log.
+    """
+    warnings_and_above = 2  # ONNX Runtime's default
+    ort.set_default_logger_severity(4)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+            ort.preload_dlls()
+        yield
+    finally:
+        ort.set_default_logger_severity(warnings_and_above)
 
 
 def _check_signature(session: onnxruntime.InferenceSession, info: ModelInfo) -> None:
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    fits = len(inputs) == len(outputs) == 1 and all(
-        end.type == "tensor(uint8)" and len(end.shape) == 4 and end.shape[3] == 3
-        for end in (*inputs, *outputs)
-    )
-    if not fits:
-        found = ", ".join(f"{end.name}: {end.type} {end.shape}" for end in (*inputs, *outputs))
+    ends = [*session.get_inputs(), *session.get_outputs()]
+    found = ", ".join(f"{end.name}: {end.type} {end.shape}" for end in ends)
+    if len(ends) != 2 or not all(_is_frames(end) for end in ends):
         raise ModelError(
             f"{info.path} does not take and give uint8 frames N×H×W×3 (it has {found}); "
             "put the conversion inside the graph, as the shipped models do"
         )
+    if any(isinstance(size, int) for size in ends[0].shape[:3]):
+        raise ModelError(
+            f"{info.path} takes frames of a fixed size only (it has {found}); "
+            "export it with batch, height and width free"
+        )
 
 
-def _cores() -> set[int] | range:
-    if sys.platform == "linux":
-        return os.sched_getaffinity(0)
-    return range(os.cpu_count() or 1)
+def _is_frames(end: Any) -> bool:
+    return end.type == "tensor(uint8)" and len(end.shape) == 4 and end.shape[3] == 3
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+def _cores() -> int:
+    """Return how many cores the process may use, which is not how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -84,16 +84,11 @@ class AttentionDerain(nn.Module):
         widths = config.widths
         self.multiple = config.stride * 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(3, widths[0], config.stride, stride=config.stride)
-        self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths)
-        )
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.encoder = nn.ModuleList(
             AttentionGroup(w, n) for w, n in zip(widths, config.encoder, strict=True)
         )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, stride=2)
-            for a, b in pairwise(widths)
-        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.skip = nn.ModuleList(
             MultiScalePixelAttention(w, inner)
             for w, inner in zip(widths, config.attention, strict=False)
@@ -141,4 +136,3 @@ def build(name: str) -> AttentionDerain:
         KeyError: no such size; :data:`CONFIGS` lists them.
     """
     return AttentionDerain(CONFIGS[name])
-

@@ -57,9 +57,7 @@ class MultiScalePixelAttention(nn.Module):
         dilations: dilations of the 3×3 convolutions beside the merged features themselves.
     """
 
-    def __init__(
-        self, channels: int, inner: int, dilations: tuple[int, ...] = (3, 5, 7)
-    ) -> None:
+    def __init__(self, channels: int, inner: int, dilations: tuple[int, ...] = (3, 5, 7)) -> None:
         super().__init__()
         self.merge = nn.Conv2d(2 * channels, inner, 3, padding=1)
         self.scales = nn.ModuleList(

@@ -1,0 +1,244 @@
+"""Running networks on ONNX Runtime."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from streamderain import metrics
+from streamderain.errors import ModelError, UsageError
+from streamderain.inference.backend import NullBackend
+from streamderain.inference.onnx import CPU, CUDA, OnnxBackend, create_backend
+from streamderain.models import available_models, resolve_model
+from streamderain.rain.streaks import RainConfig, RainField
+
+MODEL = "attention-m"
+
+
+@pytest.fixture(scope="module")
+def backend():
+    with create_backend(MODEL, "cpu") as made:
+        yield made
+
+
+def noise(count, height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def scene(height, width):
+    """A smooth scene with a few edges."""
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    picture = np.stack([80 + 60 * y, 90 + 40 * x, 100 + 30 * (x - y)], axis=-1)
+    picture[height // 2 :, width // 3 : width // 2] += 40
+    return picture.astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 9), (7, 8), (8, 8), (9, 23), (33, 17), (96, 130)]
+)
+def test_any_size_comes_out_as_it_went_in(backend, height, width):
+    frames = noise(1, height, width)
+    derained = backend.run(frames)
+    assert derained.shape == frames.shape
+    assert derained.dtype == np.uint8
+
+
+def test_frames_of_a_batch_do_not_mix(backend):
+    frames = noise(3, 40, 56)
+    together = backend.run(frames)
+    alone = np.concatenate([backend.run(frames[n : n + 1]) for n in range(3)])
+    assert np.abs(together.astype(int) - alone).max() <= 1
+
+
+def test_the_input_is_left_alone(backend):
+    frames = noise(1, 24, 24)
+    before = frames.copy()
+    backend.run(frames)
+    assert np.array_equal(frames, before)
+
+
+@pytest.mark.parametrize("name", [info.name for info in available_models()])
+def test_every_shipped_model_takes_rain_away_and_leaves_dry_pictures(name):
+    clean = scene(160, 208)
+    rain = RainField(160, 208, RainConfig(density=4000, brightness=0.8), seed=3).layer()
+    rainy = np.minimum(clean + 255 * rain[..., None], 255).astype(np.uint8)
+    with create_backend(name, "cpu") as made:
+        derained, dry = made.run(np.stack([rainy, clean]))
+    assert metrics.psnr(derained, clean) > metrics.psnr(rainy, clean) + 3
+    assert metrics.psnr(dry, clean) > 40
+
+
+def test_the_null_model_gives_back_a_copy():
+    frames = noise(2, 5, 7)
+    with create_backend("null") as made:
+        assert isinstance(made, NullBackend)
+        derained = made.run(frames)
+    assert np.array_equal(derained, frames)
+    assert not np.shares_memory(derained, frames)
+
+
+def test_a_backend_says_what_it_runs_on(backend):
+    assert (backend.name, backend.device, backend.notes) == (MODEL, "cpu", ())
+    assert backend.model == resolve_model(MODEL)
+
+
+def test_a_closed_backend_refuses():
+    made = create_backend(MODEL, "cpu")
+    made.close()
+    made.close()
+    with pytest.raises(ModelError, match="was closed"):
+        made.run(noise(1, 8, 8))
+
+
+def test_frames_that_do_not_fit_are_a_sentence(backend):
+    with pytest.raises(ModelError, match=r"attention-m failed on frames of 8x8 \(batch 1\)"):
+        backend.run(noise(1, 8, 8).astype(np.float32))
+
+
+def test_an_unknown_device_is_wrong_usage():
+    with pytest.raises(UsageError, match="auto, cpu or cuda, not 'tpu'"):
+        create_backend(MODEL, "tpu")
+
+
+def test_a_file_that_is_no_onnx_is_a_sentence(tmp_path):
+    path = tmp_path / "prose.onnx"
+    path.write_text("I am not a network")
+    with pytest.raises(ModelError, match=r"prose\.onnx can't be loaded as an ONNX model") as caught:
+        create_backend(str(path), "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_runtime_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelError, match=r"pip install 'streamderain\[cpu\]'.*\[cuda\]"):
+        create_backend(MODEL)
+
+
+class FakeRuntime(SimpleNamespace):
+    """ONNX Runtime's part that chooses a device, with sessions that have chosen ``works``."""
+
+    def __init__(self, built_with, works):
+        super().__init__(built_with=built_with, works=works, asked=None)
+
+    def SessionOptions(self):  # noqa: N802
+        return SimpleNamespace(add_session_config_entry=lambda key, value: None)
+
+    def InferenceSession(self, path, options, providers):  # noqa: N802
+        self.asked = providers
+        ends = [SimpleNamespace(name="x", type="tensor(uint8)", shape=["n", "h", "w", 3])]
+        return SimpleNamespace(
+            get_providers=lambda: self.works, get_inputs=lambda: ends, get_outputs=lambda: ends
+        )
+
+    def get_available_providers(self):
+        return self.built_with
+
+    def set_default_logger_severity(self, severity):
+        pass
+
+    def preload_dlls(self):
+        print("Failed to load libcudnn.so")
+        raise RuntimeError("no such folder")
+
+
+@pytest.fixture
+def runtime(monkeypatch):
+    def install(built_with, works):
+        fake = FakeRuntime(built_with, works)
+        monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+        return fake
+
+    return install
+
+
+def test_cuda_is_used_where_it_works(runtime):
+    runtime([CUDA, CPU], works=[CUDA, CPU])
+    assert create_backend(MODEL, "auto").device == "cuda"
+    assert create_backend(MODEL, "cuda").device == "cuda"
+
+
+def test_auto_falls_back_to_the_cpu_and_says_so_once(runtime, capsys):
+    runtime([CUDA, CPU], works=[CPU])
+    made = create_backend(MODEL, "auto")
+    assert made.device == "cpu"
+    (note,) = made.notes
+    assert "could not start CUDA" in note
+    assert capsys.readouterr().out == ""  # standard output may be carrying video
+
+
+def test_asking_for_cuda_never_ends_on_the_cpu(runtime):
+    runtime([CUDA, CPU], works=[CPU])
+    with pytest.raises(ModelError, match="could not start CUDA"):
+        create_backend(MODEL, "cuda")
+    runtime([CPU], works=[CPU])
+    with pytest.raises(ModelError, match="built without it"):
+        create_backend(MODEL, "cuda")
+
+
+def test_asking_for_the_cpu_does_not_touch_cuda(runtime):
+    fake = runtime([CUDA, CPU], works=[CPU])
+    made = create_backend(MODEL, "cpu")
+    assert fake.asked == [CPU]
+    assert made.notes == ()
+
+
+def network_file(path, dtype, shape, op="Identity"):
+    """Write a one-operator ONNX file."""
+    onnx = pytest.importorskip("onnx")
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    ends = [onnx.helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
+    if op == "Transpose":
+        ends[1] = onnx.helper.make_tensor_value_info("y", kind, ["n", "w", "h", 3])
+        node = onnx.helper.make_node(op, ["x"], ["y"], perm=[0, 2, 1, 3])
+    else:
+        node = onnx.helper.make_node(op, ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return str(path)
+
+
+def test_a_network_of_ones_own_runs(tmp_path):
+    path = network_file(tmp_path / "same.onnx", np.uint8, ["n", "h", "w", 3])
+    frames = noise(2, 6, 5)
+    with create_backend(path, "cpu") as made:
+        assert np.array_equal(made.run(frames), frames)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [
+        (np.float32, ["n", "h", "w", 3]),
+        (np.uint8, ["n", 3, "h", "w"]),
+        (np.uint8, ["n", "h", "w", 1]),
+        (np.uint8, ["h", "w", 3]),
+    ],
+)
+def test_a_network_of_another_shape_is_refused(tmp_path, dtype, shape):
+    path = network_file(tmp_path / "odd.onnx", dtype, shape)
+    with pytest.raises(ModelError, match="does not take and give uint8 frames N×H×W×3"):
+        create_backend(path, "cpu")
+
+
+def test_a_network_of_one_size_is_refused(tmp_path):
+    path = network_file(tmp_path / "fixed.onnx", np.uint8, [1, 256, 256, 3])
+    with pytest.raises(ModelError, match="frames of a fixed size only"):
+        create_backend(path, "cpu")
+
+
+def test_a_network_that_changes_the_size_is_refused(tmp_path):
+    path = network_file(tmp_path / "turn.onnx", np.uint8, ["n", "h", "w", 3], op="Transpose")
+    with (
+        create_backend(path, "cpu") as made,
+        pytest.raises(ModelError, match="gives frames of another shape"),
+    ):
+        made.run(noise(1, 4, 6))
+
+
+def test_the_number_of_threads_changes_nothing(backend):
+    frames = noise(1, 48, 64)
+    with OnnxBackend(resolve_model(MODEL), "cpu", threads=1) as single:
+        difference = np.abs(single.run(frames).astype(int) - backend.run(frames)).max()
+    assert difference <= 1
