@@ -1,0 +1,1 @@
+"""The makers' commands: train, evaluate, export, synthesize."""

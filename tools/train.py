@@ -1,37 +1,49 @@
-"""Train a network by a recipe: ``python -m tools.train configs/train/attention-m.yaml --data DIR``."""
+"""Train a network: ``python -m tools.train configs/train/attention-m.yaml --data DIR``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
+from streamderain.errors import StreamderainError
 from tools.training.data import load_pictures, validation_sets
 from tools.training.recipe import load_recipe
 from tools.training.trainer import Trainer
 
 
-def main() -> None:
-    """Parse the command line and train; a killed run goes on where its checkpoint stands."""
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, train, and return the exit code.
+
+    A killed run goes on where its checkpoint stands.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path, help="YAML under configs/train")
     parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/<network>)")
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe>)")
     parser.add_argument("--steps", type=int, help="instead of the recipe's, e.g. 20 for a dry run")
     parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
-    args = parser.parse_args()
+    try:
+        _train(parser.parse_args(arguments))
+    except StreamderainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _train(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe)
     if args.steps:
         recipe = recipe.model_copy(update={"steps": args.steps})
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    folder = args.out or Path("runs") / recipe.network
-    trainer = Trainer(recipe, folder, device)
+    trainer = Trainer(recipe, args.out or Path("runs") / args.recipe.stem, device)
     print(f"{recipe.network}: from step {trainer.step} to {recipe.steps} on {device}", flush=True)
     trainer.run(load_pictures(args.data, recipe.seed), validation_sets(args.data))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Training pictures: everything in memory as uint8, patches cut and rained on as they are asked for."""
+"""Training pictures: all in memory as uint8, patches cut and rained on as they are asked for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from streamderain.errors import InputError
 from streamderain.rain.streaks import RainField, random_config
+from streamderain.readers.pictures import read_picture
 
 Picture = NDArray[np.uint8]
 
@@ -25,22 +27,25 @@ class Mixture(BaseModel):
     """Shares of the kinds of patches; they are normalised to a sum of 1."""
 
     model_config = ConfigDict(extra="forbid")
-    pairs: float = 0.35
-    layers: float = 0.40
-    synthetic: float = 0.17
-    dry: float = 0.08
+    pairs: float = Field(default=0.35, ge=0)
+    layers: float = Field(default=0.40, ge=0)
+    synthetic: float = Field(default=0.17, ge=0)
+    dry: float = Field(default=0.08, ge=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Mixture:
+        if self.pairs + self.layers + self.synthetic + self.dry == 0:
+            raise ValueError("at least one share must be above 0")
+        return self
 
 
 def read_rgb(path: Path) -> Picture:
     """Read a picture as uint8 H×W×3 RGB.
 
     Raises:
-        ValueError: the file is no picture that OpenCV reads.
+        InputError: the file is missing, or no picture.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError(f"{path} can't be read as a picture")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    return read_picture(path)[0]
 
 
 @dataclass
@@ -62,7 +67,7 @@ def load_pictures(root: Path, seed: int, streak_layers: int = 400) -> Pictures:
         streak_layers: how many of them, 320×480 each.
 
     Raises:
-        ValueError: a picture is missing or unreadable.
+        InputError: a picture is missing or unreadable, or there are none.
     """
     pictures = Pictures()
     for index in TRAIN_IDS:
@@ -74,7 +79,8 @@ def load_pictures(root: Path, seed: int, streak_layers: int = 400) -> Pictures:
         for rain in RAINS:
             rainy = read_rgb(root / "rain100" / rain / name)
             pictures.pairs.append((rainy, clean))
-            pictures.layers.append(cv2.subtract(rainy, clean))  # saturates at 0
+            layer = cv2.subtract(rainy, clean)  # saturates at 0
+            pictures.layers.append(np.asarray(layer, np.uint8))
     for path in sorted((root / "clean/bsds").glob("*.jpg")):
         pictures.clean.append(read_rgb(path))
     for path in sorted((root / "clean/photos").glob("*.JPEG")):
@@ -82,10 +88,11 @@ def load_pictures(root: Path, seed: int, streak_layers: int = 400) -> Pictures:
         # Photographs from the web carry JPEG blocks; smaller they are as clean as the others.
         scale = max(0.6, 288 / min(photo.shape[:2]))
         if scale < 1:
-            photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        pictures.clean.append(np.asarray(photo, np.uint8))
+            smaller = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            photo = np.asarray(smaller, np.uint8)
+        pictures.clean.append(photo)
     if not pictures.pairs or not pictures.clean:
-        raise ValueError(f"{root} holds no training pictures (rain100/, clean/)")
+        raise InputError(f"{root} holds no training pictures (rain100/, clean/)")
     rng = np.random.default_rng(seed)
     for _ in range(streak_layers):
         rain_field = RainField(320, 480, random_config(rng), int(rng.integers(2**31)))
@@ -133,7 +140,7 @@ class PatchSampler:
         return slice(top, top + size), slice(left, left + size)
 
     def _pick(self, items: list[Picture], size: int) -> Picture:
-        """Cut a patch of a random picture, turned by a quarter if that is what fits."""
+        """Cut a patch of a random picture."""
         item = items[int(self.rng.integers(len(items)))]
         return item[self._window(item.shape, size)]
 
@@ -148,7 +155,7 @@ class PatchSampler:
         if self.rng.random() < 0.4:
             gain = float(np.exp(self.rng.uniform(np.log(0.35), np.log(1.15))))
             lift = float(self.rng.uniform(0, 30))
-            patch = cv2.convertScaleAbs(patch, alpha=gain, beta=lift)
+            patch = np.asarray(cv2.convertScaleAbs(patch, alpha=gain, beta=lift), np.uint8)
         return patch
 
     def _scaled(self, layers: list[Picture], size: int) -> Picture:
@@ -156,15 +163,17 @@ class PatchSampler:
         if self.rng.random() < 0.33:
             source = int(np.clip(round(size * self.rng.uniform(0.65, 1.4)), 16, 300))
             layer = self._pick(layers, source)
-            return np.asarray(cv2.resize(layer, (size, size), interpolation=cv2.INTER_LINEAR))
+            resized = cv2.resize(layer, (size, size), interpolation=cv2.INTER_LINEAR)
+            return np.asarray(resized, np.uint8)
         return self._pick(layers, size)
 
     def _layered(self, size: int) -> tuple[Picture, Picture]:
         clean = self._clean(size)
         layer = self._scaled(self.pictures.layers, size)
         if self.rng.random() < 0.5:
-            layer = cv2.convertScaleAbs(layer, alpha=float(self.rng.uniform(0.5, 1.25)))
-        return self._camera(cv2.add(clean, layer)), clean
+            strength = float(self.rng.uniform(0.5, 1.25))
+            layer = np.asarray(cv2.convertScaleAbs(layer, alpha=strength), np.uint8)
+        return self._camera(np.asarray(cv2.add(clean, layer), np.uint8)), clean
 
     def _synthetic(self, size: int) -> tuple[Picture, Picture]:
         clean = self._clean(size)
@@ -176,7 +185,7 @@ class PatchSampler:
             mixed = (clean * (255 - alpha) + airlight * alpha + 127) // 255
             rainy = np.maximum(mixed, clean).astype(np.uint8)
         else:
-            rainy = cv2.add(clean, np.repeat(layer, 3, axis=2))
+            rainy = np.asarray(cv2.add(clean, np.repeat(layer, 3, axis=2)), np.uint8)
         return self._camera(rainy), clean
 
     def _camera(self, rainy: Picture) -> Picture:
@@ -193,7 +202,11 @@ class PatchSampler:
 
 
 def validation_sets(root: Path) -> dict[str, list[tuple[Picture, Picture]]]:
-    """Return the validation scenes as (rainy, clean): ``light``, ``heavy``, and ``dry`` (clean twice)."""
+    """Return the validation scenes as (rainy, clean): ``light``, ``heavy``, ``dry`` (clean twice).
+
+    Raises:
+        InputError: a picture is missing or unreadable.
+    """
     sets: dict[str, list[tuple[Picture, Picture]]] = {rain: [] for rain in (*RAINS, "dry")}
     for index in VALIDATION_IDS:
         name = f"{index:03d}.png"

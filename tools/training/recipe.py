@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from streamderain.errors import ConfigError
 from tools.training.data import Mixture
 
 
@@ -39,6 +40,7 @@ class Recipe(BaseModel):
         ema: decay of the moving average of the weights, which is what ships.
         bf16: run the convolutions in bfloat16.
         ssim: weight of 1 − SSIM beside L1.
+        start: checkpoint whose averaged weights a new run starts from, or none.
         teacher: checkpoint of a larger network to learn from as well, or none.
         teacher_weight: weight of L1 to the teacher's output.
         stages: patch sizes over the training.
@@ -51,18 +53,19 @@ class Recipe(BaseModel):
     seed: int = 1
     steps: int = Field(ge=1)
     warmup: int = Field(default=500, ge=0)
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    clip: float = 0.5
-    ema: float = 0.999
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    clip: float = Field(default=0.5, gt=0)
+    ema: float = Field(default=0.999, ge=0, lt=1)
     bf16: bool = True
-    ssim: float = 0.2
+    ssim: float = Field(default=0.2, ge=0)
+    start: str | None = None
     teacher: str | None = None
-    teacher_weight: float = 0.0
+    teacher_weight: float = Field(default=0.0, ge=0)
     stages: list[Stage]
     mixture: Mixture = Mixture()
-    validate_every: int = 2000
-    checkpoint_every: int = 500
+    validate_every: int = Field(default=2000, ge=1)
+    checkpoint_every: int = Field(default=500, ge=1)
 
     @model_validator(mode="after")
     def _stages_cover_all(self) -> Recipe:
@@ -77,5 +80,17 @@ class Recipe(BaseModel):
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; pydantic's ValidationError names the key that is wrong."""
-    return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    """Read a recipe.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or a key is unknown, missing or wrong.
+    """
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "its top"
+        raise ConfigError(f"the recipe {path} is wrong at {key}: {first['msg']}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the recipe {path} can't be read: {reason}") from error

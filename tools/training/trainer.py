@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import queue
 import threading
 import time
@@ -18,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamderain import metrics
+from streamderain.errors import ModelError
 from streamderain.networks.registry import build
+from tools.training.checkpoints import averaged_network, load_checkpoint, save_checkpoint
 from tools.training.curve import draw_curve
 from tools.training.data import PatchSampler, Pictures
 from tools.training.losses import restoration_loss
@@ -46,7 +47,9 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def validate(network: nn.Module, sets: dict[str, list[Pair]], device: torch.device) -> dict[str, float]:
+def validate(
+    network: nn.Module, sets: dict[str, list[Pair]], device: torch.device
+) -> dict[str, float]:
     """Return mean PSNR and SSIM on Y for each set, as ``light_psnr`` and so on."""
     result: dict[str, float] = {}
     network.eval()
@@ -71,13 +74,17 @@ class Trainer:
         recipe: what to do.
         folder: where; made if missing. A ``last.pt`` in it is continued.
         device: CPU or CUDA.
+
+    Raises:
+        ModelError: the folder or the start holds another network, or a checkpoint can't be loaded.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device) -> None:
         self.recipe, self.folder, self.device = recipe, folder, device
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
-        self.network = build(recipe.network).to(device, memory_format=torch.channels_last)
+        self.network = build(recipe.network).to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = build(recipe.network).to(device)
         self.ema.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
@@ -91,14 +98,23 @@ class Trainer:
             self.teacher = load_ema(Path(recipe.teacher), device)
         if (folder / "last.pt").exists():
             self._load(folder / "last.pt")
+            _forget_after(folder / "log.csv", self.step)
+        elif recipe.start:
+            state = self._checkpoint(Path(recipe.start))
+            self.network.load_state_dict(state["ema"])
+            self.ema.load_state_dict(state["ema"])
+
+    def _checkpoint(self, path: Path) -> dict[str, Any]:
+        state = load_checkpoint(path, self.device)
+        if state["recipe"]["network"] != self.recipe.network:
+            raise ModelError(
+                f"{path} holds {state['recipe']['network']}, the recipe asks for "
+                f"{self.recipe.network}; choose another checkpoint or folder"
+            )
+        return state
 
     def _load(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"]["network"] != self.recipe.network:
-            raise ValueError(
-                f"{path} holds {state['recipe']['network']}, the recipe asks for "
-                f"{self.recipe.network}; choose another folder"
-            )
+        state = self._checkpoint(path)
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -116,13 +132,12 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        temporary = self.folder / "last.pt.part"
-        torch.save(state, temporary)
-        os.replace(temporary, self.folder / "last.pt")
+        save_checkpoint(state, self.folder / "last.pt")
 
     def run(self, pictures: Pictures, validation: dict[str, list[Pair]]) -> None:
         """Train to the recipe's end, from wherever the checkpoint stands."""
-        loader = _Loader(PatchSampler(pictures, self.recipe.mixture, self.rng), self.recipe, self.step)
+        sampler = PatchSampler(pictures, self.recipe.mixture, self.rng)
+        loader = _Loader(sampler, self.recipe, self.step)
         started = time.monotonic() - self.seconds
         losses: list[float] = []
         try:
@@ -145,16 +160,15 @@ class Trainer:
             group["lr"] = learning_rate(recipe, self.step)
         rainy, clean = to_tensor(rainy8, self.device), to_tensor(clean8, self.device)
         self.network.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
-            out = self.network(rainy)
-        out = out.float()
+        with self._autocast():
+            out = self.network(rainy).float()
         loss = restoration_loss(out, clean, recipe.ssim, stage.log_mse)
         if self.teacher is not None:
-            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
-                target = self.teacher(rainy)
-            loss = loss + recipe.teacher_weight * F.l1_loss(out, target.float())
+            with torch.no_grad(), self._autocast():
+                target = self.teacher(rainy).float()
+            loss = loss + recipe.teacher_weight * F.l1_loss(out, target)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
         decay = min(recipe.ema, (self.step + 1) / (self.step + 10))
@@ -163,6 +177,9 @@ class Trainer:
                 list(self.ema.parameters()), list(self.network.parameters()), 1 - decay
             )
         return float(loss.detach())
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16)
 
     def _report(self, loss: float, validation: dict[str, list[Pair]]) -> None:
         row: dict[str, float] = {"step": self.step, "minutes": self.seconds / 60, "loss": loss}
@@ -218,9 +235,19 @@ class _Loader:
         self._thread.join()
 
 
+def _forget_after(log: Path, step: int) -> None:
+    """Cut the log where the checkpoint stands: what comes after will be trained again."""
+    if not log.exists():
+        return
+    head, *rows = log.read_bytes().splitlines(keepends=True)
+    kept = [row for row in rows if row.endswith(b"\n") and float(row.split(b",")[0]) <= step]
+    log.write_bytes(b"".join([head, *kept]))
+
+
 def load_ema(path: Path, device: torch.device) -> nn.Module:
-    """Return the network of a checkpoint with its averaged weights, ready to run."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    network = build(state["recipe"]["network"])
-    network.load_state_dict(state["ema"])
-    return network.to(device).eval().requires_grad_(False)
+    """Return the network of a checkpoint file with its averaged weights, ready to run.
+
+    Raises:
+        ModelError: the file is missing, or no checkpoint of a network that there is.
+    """
+    return averaged_network(load_checkpoint(path, device), device)

@@ -1,0 +1,237 @@
+"""Write a network's card: ``python -m tools.model_card models/NAME.onnx --evaluation FILE.json``.
+
+Everything that can be wrong by a typing mistake comes from a file: the size and the training steps
+from the metadata of the ``.onnx``, the figures from ``tools.evaluate --json`` (which must have
+judged that very file, by its SHA-256), how it was trained from the recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from streamderain.errors import InputError, ModelError, StreamderainError
+from streamderain.models import NULL, ModelCard, Score
+from tools.evaluate import DRY, EVALUATIONS, PSNR_CAP, Evaluation, markdown
+from tools.files import write_whole
+from tools.training.recipe import Recipe, load_recipe
+
+TRAINED_ON = (
+    "Rain100L and Rain100H, scenes 1 to 60; their rain layers and synthetic streaks over BSDS500 "
+    "and ImageNet sample photographs"
+)
+TERMS = (
+    "The weights were learnt from research data (Rain100L, Rain100H, BSDS500, ImageNet samples), "
+    "which is offered for research use; whoever uses them otherwise has to judge what that means."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is said of a size of network: what it is for, and its speed class."""
+
+    purpose: str
+    speed: str
+
+
+KINDS = {
+    "s": Kind("every rain, picture by picture; the fast one", "real time on a CPU at small sizes"),
+    "m": Kind("every rain, picture by picture; the good one", "offline on a CPU, small GPUs live"),
+    "l": Kind("every rain, picture by picture; the best one", "data-centre GPUs"),
+}
+"""By the last letter of the network's name."""
+
+BODY = """
+# {card.name}
+
+Takes the rain out of pictures: {card.purpose}.
+In (`frames`) and out (`derained`): uint8 N×H×W×3 RGB, every size free.
+
+| | |
+| --- | --- |
+| network | `{card.network}` (`streamderain/networks/`) |
+| parameters | {card.parameters:,} |
+| multiplications | {card.macs_per_pixel:,.0f} a pixel, {gmac_1080p:,.0f} billion a 1080p frame |
+| speed class | {card.speed} |
+| trained for | {trained} |
+| SHA-256 | `{card.sha256}` |
+
+## Quality
+
+On the validation scenes of Rain100 (ids 61 to 70 without 69), which were not trained on: PSNR and
+SSIM of the 8-bit output, on Y of BT.601 and on RGB, means over pictures. `null` is the input
+itself. `dry` pictures have no rain and are compared with themselves: high figures mean that the
+network leaves them alone; a picture that comes out as it went in counts as {cap:.0f} dB.
+
+{table}
+
+## What it learnt from
+
+{shares}
+
+One in eight of the pictures that layers and streaks were laid on went through JPEG; the clean
+pictures under them were varied in brightness down to a dim evening. It has not learnt rain of kinds
+that are not among these: drops on the lens, snow, rain in headlights at night.
+
+## Terms
+
+{terms}
+
+## Reproduce
+
+```
+{training}
+python -m tools.export_onnx runs/{run}/last.pt -o models/{card.name}.onnx
+python -m tools.evaluate models/{card.name}.onnx null --data DATA --json evaluation.json
+python -m tools.model_card models/{card.name}.onnx --evaluation evaluation.json
+```
+
+`docs/training.md` says what DATA holds.
+"""
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what an exported file says of itself.
+
+    Raises:
+        ModelError: it can't be loaded, or ``tools.export_onnx`` didn't write it.
+    """
+    import onnxruntime as ort
+
+    try:
+        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{path} can't be loaded as an ONNX model") from error
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    missing = {"network", "parameters", "macs_per_pixel", "training_steps"} - metadata.keys()
+    if missing:
+        raise ModelError(f"{path} doesn't say its {', '.join(sorted(missing))}; export it again")
+    return metadata
+
+
+def read_evaluations(path: Path, sha256: str) -> tuple[Evaluation, Evaluation]:
+    """Return the evaluation of the file with that hash, and of ``null``.
+
+    Raises:
+        InputError: the file is missing or no evaluation, or one of the two isn't in it.
+    """
+    try:
+        evaluations = EVALUATIONS.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path} can't be read as what tools.evaluate --json wrote") from error
+    ours = [item for item in evaluations if item.sha256 == sha256]
+    null = [item for item in evaluations if item.model == NULL]
+    if not ours or not null:
+        raise InputError(
+            f"{path} does not judge both this very .onnx and {NULL}; run tools.evaluate on both"
+        )
+    return ours[0], null[0]
+
+
+def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int = 0) -> ModelCard:
+    """Return the front matter of a network's card.
+
+    Args:
+        path: the ``.onnx``.
+        evaluation: of that file.
+        sha256: of that file.
+        steps_before: of the recipes before the one whose checkpoint was exported.
+
+    Raises:
+        ModelError: the file is not one of ours.
+    """
+    metadata = read_metadata(path)
+    kind = KINDS.get(metadata["network"][-1])
+    if kind is None:
+        raise ModelError(f"nothing is known of {metadata['network']}: tools/model_card.py, KINDS")
+    return ModelCard(
+        name=path.stem,
+        network=metadata["network"],
+        purpose=kind.purpose,
+        speed=kind.speed,
+        trained_on=TRAINED_ON,
+        terms=TERMS,
+        parameters=int(metadata["parameters"]),
+        macs_per_pixel=float(metadata["macs_per_pixel"]),
+        training_steps=steps_before + int(metadata["training_steps"]),
+        sha256=sha256,
+        validation=evaluation.sets,
+    )
+
+
+def recipes_of(network: str, folder: Path = Path("configs/train")) -> list[Path]:
+    """Return the recipes that train a network, in order: its own, and the one that finishes it."""
+    first, finish = folder / f"{network}.yaml", folder / f"{network}-finish.yaml"
+    return [first, finish] if finish.exists() else [first]
+
+
+def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recipe]) -> str:
+    """Return the whole card as Markdown; the recipes are in the order of the training."""
+    front = yaml.safe_dump(card.model_dump(), sort_keys=False, allow_unicode=True, width=100)
+    recipe = max(recipes.values(), key=lambda recipe: recipe.steps)
+    mixture, total = recipe.mixture, sum(recipe.mixture.model_dump().values())
+    kinds = (
+        (mixture.pairs, "pairs of Rain100L and Rain100H, scenes 1 to 60"),
+        (mixture.layers, "their rain layers over other clean pictures"),
+        (mixture.synthetic, "synthetic streaks (`streamderain/rain/`) over clean pictures"),
+        (mixture.dry, f"{DRY} pictures, with themselves as the target"),
+    )
+    planned = sum(recipe.steps for recipe in recipes.values())
+    trained = f"{card.training_steps:,} of {planned:,} steps"
+    if recipe.teacher:
+        trained += f", from `{Path(recipe.teacher).parent.name}` as well as from the truth"
+    body = BODY.format(
+        card=card,
+        gmac_1080p=card.macs_per_pixel * 1920 * 1080 / 1e9,
+        trained=trained,
+        cap=PSNR_CAP,
+        terms=textwrap.fill(card.terms, 100),
+        table=markdown({card.name: card.validation, NULL: null}),
+        shares="\n".join(f"- {share / total:.0%} {text}" for share, text in kinds),
+        training="\n".join(
+            f"python -m tools.train {path.as_posix()} --data DATA --out runs/{path.stem}"
+            for path in recipes
+        ),
+        run=list(recipes)[-1].stem,
+    )
+    return f"---\n{front}---\n{body}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, write the card beside the network, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("onnx", type=Path, metavar="NAME.onnx")
+    parser.add_argument("--evaluation", type=Path, required=True, help="tools.evaluate --json")
+    parser.add_argument(
+        "--recipe", type=Path, nargs="+", metavar="YAML",
+        help="in order of training (default: <network>.yaml and <network>-finish.yaml)",
+    )  # fmt: skip
+    args = parser.parse_args(arguments)
+    try:
+        if not args.onnx.is_file():
+            raise ModelError(f"the model {args.onnx} is not there; check the path")
+        sha256 = hashlib.sha256(args.onnx.read_bytes()).hexdigest()
+        evaluation, null = read_evaluations(args.evaluation, sha256)
+        paths = args.recipe or recipes_of(read_metadata(args.onnx)["network"])
+        recipes = {path: load_recipe(path) for path in paths}
+        before = sum(recipe.steps for recipe in list(recipes.values())[:-1])
+        card = make_card(args.onnx, evaluation, sha256, before)
+        text = render(card, null.sets, recipes)
+        write_whole(args.onnx.with_suffix(".md"), text.encode())
+    except StreamderainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(args.onnx.with_suffix(".md"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""A checkpoint of a training as a backend, to be judged before it is exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from streamderain.inference.backend import Frames
+from streamderain.models import ModelInfo
+from tools.training.trainer import load_ema, to_picture, to_tensor
+
+__all__ = ["CheckpointBackend"]
+
+
+class CheckpointBackend:
+    """Runs the averaged weights of ``last.pt`` with PyTorch, on the CPU, in fp32.
+
+    Raises:
+        ModelError: the checkpoint is missing or none.
+    """
+
+    device = "cpu"
+    notes = ()
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.parent.name
+        self.model = ModelInfo(name=self.name, path=path)
+        self._device = torch.device("cpu")
+        self._network = load_ema(path, self._device)
+
+    def run(self, frames: Frames) -> Frames:
+        """Return the derained frames, uint8 of the same shape N×H×W×3."""
+        result = frames.copy()
+        with torch.no_grad():
+            for index in range(len(frames)):
+                x = to_tensor(frames[index : index + 1], self._device)
+                result[index] = to_picture(self._network(x))
+        return result
+
+    def close(self) -> None:
+        """Do nothing: memory goes with the object."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
