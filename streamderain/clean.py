@@ -181,7 +181,7 @@ def _standard_stream(descriptor: int, mode: str) -> BinaryIO:
     Python's own buffered objects have a lock that a thread may hold for ever, and then abort the
     interpreter at its end.
     """
-    return cast(BinaryIO, open(descriptor, mode, buffering=0, closefd=False))  # noqa: PTH123
+    return cast(BinaryIO, open(descriptor, mode, buffering=0, closefd=False))
 
 
 def _open_reader(job: Job, options: CleanOptions) -> Reader:

@@ -1,0 +1,117 @@
+"""What ``models``, ``bench`` and ``demo`` print: results in, text out."""
+
+from __future__ import annotations
+
+import io
+import json as json_module
+import shutil
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from streamderain.errors import ModelError
+from streamderain.models import ModelInfo, available_models, resolve_model
+
+if TYPE_CHECKING:
+    from streamderain.bench import BenchResult
+    from streamderain.demo import DemoResult
+
+__all__ = ["show_bench", "show_demo", "show_model", "show_models"]
+
+WIDEST = 120
+"""Columns of a table on a wide terminal; more than that is hard to read across."""
+
+
+def show_models(*, json: bool) -> str:
+    """Return the shipped networks, the cheapest first, as a table or as JSON.
+
+    Raises:
+        ModelError: a shipped network has no card, or a broken one.
+    """
+    shipped = available_models()
+    if json:
+        return json_module.dumps([_as_json(info) for info in shipped], indent=2)
+    table = _table("name", "parameters", "MAC/pixel", "light", "heavy", "dry", "speed")
+    for info in shipped:
+        if info.card is None:
+            continue
+        scores = [info.card.validation.get(rain) for rain in ("light", "heavy", "dry")]
+        table.add_row(
+            info.name, f"{info.card.parameters / 1e6:.2f} M", f"{info.card.macs_per_pixel:,.0f}",
+            *("" if score is None else f"{score.psnr_y:.2f} dB" for score in scores),
+            info.card.speed,
+        )  # fmt: skip
+    foot = (
+        "light, heavy, dry: mean PSNR on Y of scenes that were not trained on.\n"
+        "'streamderain models NAME' shows the whole card, with the terms."
+    )
+    return f"{_text(table)}\n{foot}"
+
+
+def show_model(name: str, *, json: bool) -> str:
+    """Return the card of one network as it was written, or its front matter as JSON.
+
+    Raises:
+        ModelError: there is no such network, or it is one without a card.
+    """
+    info = resolve_model(name)
+    if info.card is None or info.path is None:
+        raise ModelError(f"{name} has no card; the shipped networks have, see streamderain models")
+    if json:
+        return json_module.dumps(_as_json(info), indent=2)
+    return info.path.with_suffix(".md").read_text(encoding="utf-8").split("---\n", 2)[2].strip()
+
+
+def show_bench(result: BenchResult) -> str:
+    """Return a measurement of this machine as a table."""
+    table = _table("stage", "frames/s", "alone or together")
+    for name, rate in (
+        ("decode", result.decode), ("infer", result.infer), ("encode", result.encode),
+    ):  # fmt: skip
+        table.add_row(name, f"{rate:.1f}", "alone")
+    table.add_row("all", f"{result.together:.1f}", "together, as clean runs them")
+    head = (
+        f"{result.model} on {result.device}, {result.width}x{result.height}, "
+        f"{result.batch} frames a batch\n{result.cpu}, {result.cores} cores"
+    )
+    foot = f"Together is {result.slowest_share:.0%} of the slowest stage alone."
+    return f"{head}\n{_text(table)}\n{foot}"
+
+
+def show_demo(result: DemoResult) -> str:
+    """Return what the demonstration found, and where its files are."""
+    table = _table("against the scene without rain", "PSNR (Y)", "SSIM (Y)")
+    table.add_row("rainy", f"{result.psnr_before:.2f} dB", f"{result.ssim_before:.4f}")
+    table.add_row("derained", f"{result.psnr_after:.2f} dB", f"{result.ssim_after:.4f}")
+    files = "\n".join(f"  {path}" for path in result.files)
+    return (
+        f"{_text(table)}\n"
+        f"{result.frames} frames through {result.model} on {result.device} at "
+        f"{result.frames_per_second:.1f} frames/s, drawing the scene and writing "
+        f"three videos included\n{files}"
+    )
+
+
+def _as_json(info: ModelInfo) -> dict[str, object]:
+    if info.card is None:
+        return {"name": info.name}
+    return {**info.card.model_dump(mode="json"), "file": str(info.path)}
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = index > 0 and column not in {"speed", "alone or together"}
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    return table
+
+
+def _text(renderable: RenderableType) -> str:
+    """Render without colour, as wide as the terminal allows."""
+    width = min(WIDEST, shutil.get_terminal_size((100, 24)).columns)
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(renderable)
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    return "\n".join(lines).strip("\n")
