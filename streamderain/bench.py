@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from streamderain.frame import Frame
 from streamderain.inference.backend import Backend
@@ -35,6 +35,7 @@ class BenchResult(BaseModel):
         slowest_share: ``together`` over the slowest stage alone; 1 would be perfect overlap with
             cores to spare.
         cpu, cores: of this machine.
+        notes: what there is to know of the device, such as a GPU that could not be used.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -50,6 +51,7 @@ class BenchResult(BaseModel):
     slowest_share: float
     cpu: str
     cores: int
+    notes: list[str] = Field(default_factory=list)
 
 
 def run_bench(
@@ -76,7 +78,7 @@ def run_bench(
             model=backend.name, device=backend.device, width=width, height=height, batch=size,
             decode=decode, infer=infer, encode=encode, together=together,
             slowest_share=together / min(decode, infer, encode),
-            cpu=_cpu_name(), cores=os.cpu_count() or 1,
+            cpu=_cpu_name(), cores=os.cpu_count() or 1, notes=list(backend.notes),
         )  # fmt: skip
 
 

@@ -90,7 +90,10 @@ def clean_all(
     return CleanReport(
         version=streamderain.__version__,
         model=ModelReport(
-            name=backend.name, sha256=sha256_of(backend.model), device=backend.device
+            name=backend.name,
+            sha256=sha256_of(backend.model),
+            device=backend.device,
+            notes=list(backend.notes),
         ),
         jobs=reports,
         exit_code=0 if all(report.ok for report in reports) else 1,

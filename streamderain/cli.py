@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,12 +106,18 @@ def clean(
     progress = _progress()
     try:
         with create_backend(model, device) as backend:
+            _tell(backend.notes)
             report = clean_all(jobs, errors, backend, options, progress)
     finally:
         progress.close()
     if json:
         typer.echo(report.model_dump_json(indent=2))
     raise typer.Exit(report.exit_code)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def _progress() -> BarProgress | LineProgress:
@@ -150,6 +157,7 @@ def bench(
     from streamderain.show import show_bench
 
     result = run_bench(model, device, *parse_size(size), seconds=seconds, batch=batch)
+    _tell(result.notes)
     typer.echo(result.model_dump_json(indent=2) if json else show_bench(result))
 
 
@@ -170,6 +178,7 @@ def demo(
         result = run_demo(output, model, device, seconds, progress, overwrite=overwrite)
     finally:
         progress.close()
+    _tell(result.notes)
     typer.echo(show_demo(result))
 
 

@@ -40,6 +40,7 @@ class DemoResult:
         psnr_before, psnr_after: mean PSNR in dB on Y against the scene without rain, before
             the encoder, of the rainy and of the derained frames.
         ssim_before, ssim_after: the same for SSIM.
+        notes: what there is to know of the device, such as a GPU that could not be used.
     """
 
     files: list[Path]
@@ -51,6 +52,7 @@ class DemoResult:
     psnr_after: float
     ssim_before: float
     ssim_after: float
+    notes: tuple[str, ...] = ()
 
 
 class _Judge:
@@ -160,5 +162,5 @@ def run_demo(
         return DemoResult(
             files=files, model=backend.name, device=backend.device, frames=result.written,
             frames_per_second=report.frames_per_second, psnr_before=before, psnr_after=after,
-            ssim_before=ssim_before, ssim_after=ssim_after,
+            ssim_before=ssim_before, ssim_after=ssim_after, notes=tuple(backend.notes),
         )  # fmt: skip

@@ -106,8 +106,8 @@ class BarProgress:
     def start(self, name: str, frames: int | None) -> None:
         """Draw the job's bar."""
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}"),
-            _Rate(), TimeRemainingColumn(compact=True),
+            TextColumn("{task.description}", markup=False), BarColumn(),
+            TextColumn("{task.completed}"), _Rate(), TimeRemainingColumn(compact=True),
             console=self._console, transient=True, speed_estimate_period=10,
         )  # fmt: skip
         self._task = self._progress.add_task(Path(name).name, total=frames)

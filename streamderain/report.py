@@ -12,11 +12,19 @@ class _Report(BaseModel):
 
 
 class ModelReport(_Report):
-    """The network that ran: its name, the file's SHA-256 (none for ``null``) and the device."""
+    """The network that ran.
+
+    Attributes:
+        name: as the command line knows it.
+        sha256: of the file in hexadecimal; none for ``null``.
+        device: what it ran on.
+        notes: what there is to know of that, such as a GPU that could not be used.
+    """
 
     name: str
     sha256: str | None
     device: str
+    notes: list[str] = Field(default_factory=list)
 
 
 class ColourReport(_Report):

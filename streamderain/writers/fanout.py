@@ -16,7 +16,7 @@ View = Callable[[Frame], Frame]
 class FanOutWriter:
     """Writes each frame to every target; a :class:`~streamderain.writers.base.Writer` itself.
 
-    All are finished or none: where finishing one fails, those not yet finished are abandoned.
+    Where finishing one fails, those not yet finished are abandoned.
 
     Args:
         targets: writers with their views.

@@ -1,0 +1,85 @@
+"""The inference stage: what it cleans, what it passes through, and that it loses nothing."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamderain.frame import Frame
+from streamderain.inference.backend import NullBackend
+from streamderain.inference.derainer import Derainer
+from streamderain.models import ModelInfo
+
+
+class Darkener:
+    """A backend that takes one level off, and remembers the batches it was given."""
+
+    name = "darkener"
+    device = "cpu"
+    notes = ()
+    model = ModelInfo(name="darkener", path=None)
+
+    def __init__(self):
+        self.batches = []
+
+    def run(self, frames):
+        self.batches.append(frames.shape)
+        return frames - 1
+
+
+def frame(index, *, size=(4, 6), corrupt=False):
+    pixels = np.full((*size, 3), 100, np.uint8)
+    return Frame("cam", 0, index, index, Fraction(1, 25), pixels, corrupt=corrupt)
+
+
+def test_consecutive_frames_go_through_in_batches_and_the_rest_at_the_end():
+    backend = Darkener()
+    out = list(Derainer(backend, batch=4).process(frame(i) for i in range(10)))
+    assert [shape[0] for shape in backend.batches] == [4, 4, 2]
+    assert [item.index for item in out] == list(range(10))
+    assert all(item.derained and item.model == "darkener" for item in out)
+    assert all((item.pixels == 99).all() for item in out)
+
+
+def test_a_corrupt_frame_passes_as_it_came_and_keeps_its_place():
+    backend = Darkener()
+    frames = [frame(0), frame(1, corrupt=True), frame(2)]
+    out = list(Derainer(backend, batch=3).process(frames))
+    assert [item.derained for item in out] == [True, False, True]
+    assert out[1].bypass == "corrupt"
+    assert (out[1].pixels == 100).all()
+    assert backend.batches == [(2, 4, 6, 3)]
+
+
+def test_the_null_model_bypasses_every_frame_by_name():
+    out = list(Derainer(NullBackend(), batch=2).process(frame(i) for i in range(3)))
+    assert [(item.derained, item.bypass) for item in out] == [(False, "null")] * 3
+
+
+def test_the_original_is_kept_only_where_it_is_asked_for():
+    (without,) = Derainer(Darkener()).process([frame(0)])
+    (kept,) = Derainer(Darkener(), keep_original=True).process([frame(0)])
+    assert without.original is None
+    assert kept.original is not None
+    assert (kept.original == 100).all()
+    assert (kept.pixels == 99).all()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([(4, 6), (6, 4)]), st.booleans()), max_size=30),
+    st.integers(1, 5),
+)
+def test_frames_of_any_sizes_come_out_once_and_in_order(kinds, batch):
+    backend = Darkener()
+    frames = [frame(i, size=size, corrupt=bad) for i, (size, bad) in enumerate(kinds)]
+    out = list(Derainer(backend, batch=batch).process(frames))
+    assert [item.index for item in out] == list(range(len(kinds)))
+    assert sum(shape[0] for shape in backend.batches) == sum(not bad for _, bad in kinds)
+    assert all(item.derained != (item.bypass is not None) for item in out)
+
+
+@pytest.mark.parametrize(("asked", "found"), [(3, 3), (None, 4)])
+def test_the_batch_is_as_asked_or_by_the_size_of_the_frames(asked, found):
+    assert Derainer(Darkener(), batch=asked).batch_for(120, 240) == found

@@ -1,0 +1,90 @@
+"""What people are told while the work goes on, and when it is done."""
+
+import io
+
+from rich.console import Console
+
+from streamderain.progress import BarProgress, LineProgress, summary
+from streamderain.report import JobReport
+
+
+def done(**more):
+    return JobReport(
+        input="gate.mp4", output="gate.clean.mp4", ok=True, frames_in=100, frames_out=100,
+        derained=98, frames_per_second=24.96, **more,
+    )  # fmt: skip
+
+
+def test_a_job_that_went_well_is_one_line():
+    assert summary(done()) == ["gate.clean.mp4: 100 frames, 98 derained, 25.0 frames/s"]
+
+
+def test_notes_come_first_and_damage_is_counted():
+    lines = summary(done(notes=["10 bit becomes 8"], corrupt=2))
+    assert lines[0] == "note: 10 bit becomes 8"
+    assert lines[1].startswith("note: 2 frames were damaged")
+    assert summary(done(corrupt=1))[0].startswith("note: 1 frame was damaged")
+
+
+def test_a_job_without_a_target_names_none():
+    lines = summary(JobReport(input="a", output="b.mp4", error="a does not exist"))
+    assert lines == ["error: a does not exist"]
+
+
+def test_a_damaged_source_has_both_its_problem_and_its_target():
+    problem, target = summary(done(problems=["gate.mp4 is cut short"]))
+    assert problem == "error: gate.mp4 is cut short"
+    assert target.startswith("gate.clean.mp4: 100 frames")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_lines_come_every_few_seconds_with_rate_and_time_left():
+    lines, clock = [], Clock()
+    progress = LineProgress(lines.append, clock)
+    progress.start("gate.mp4", 1000)
+    for frames in range(1, 121):
+        clock.now = frames * 0.1
+        progress.update(frames)
+    assert lines == [
+        "gate.mp4: 50 of 1000 frames, 10.0 frames/s, 95 s left",
+        "gate.mp4: 100 of 1000 frames, 10.0 frames/s, 90 s left",
+    ]
+
+
+def test_a_source_of_unknown_length_has_no_time_left():
+    lines, clock = [], Clock()
+    progress = LineProgress(lines.append, clock)
+    progress.start("-", None)
+    clock.now = 6.0
+    progress.update(30)
+    assert lines == ["-: 30 frames, 5.0 frames/s"]
+
+
+def test_a_bar_is_drawn_and_taken_away():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    progress = BarProgress(console)
+    progress.start("/videos/gate.mp4", 100)
+    progress.update(40)
+    progress.end(done())
+    progress.close()
+    progress.update(50)  # of a thread that is late: harmless
+    shown = screen.getvalue()
+    assert "gate.mp4" in shown
+    assert "gate.clean.mp4: 100 frames" in shown
+    assert shown.endswith("\n")
+
+
+def test_words_of_a_file_name_are_not_taken_for_markup():
+    screen = io.StringIO()
+    progress = BarProgress(Console(file=screen, force_terminal=True, width=80))
+    report = done().model_copy(update={"output": "cam[red]1.mp4"})
+    progress.start("cam[red]1.mp4", None)
+    progress.end(report)
+    assert screen.getvalue().count("cam[red]1.mp4") >= 2  # beside the bar, and at the end
