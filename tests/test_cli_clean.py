@@ -109,6 +109,49 @@ def test_a_sample_is_a_piece_from_the_start(tmp_path, capsys):
     assert count_frames(tmp_path / "gate.clean.mp4") == 25
 
 
+def test_a_truncated_video_gives_what_can_be_read_and_exit_code_1(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mkv", frames=100)
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[: len(whole) * 6 // 10])
+    assert main(["clean", str(clip), "--model", "null", "--json"]) == 1
+    captured = capsys.readouterr()
+    job = json.loads(captured.out)["jobs"][0]
+    assert 10 <= job["frames_out"] < 100
+    assert count_frames(tmp_path / "gate.clean.mkv") == job["frames_out"]
+    assert captured.err.count("is truncated") == 1
+    assert clip.read_bytes() == whole[: len(whole) * 6 // 10]
+
+
+def test_a_comparison_has_its_own_name_and_both_halves(tmp_path):
+    clip = make_clip(tmp_path / "gate.mp4", frames=3, width=320, height=180)
+    assert main(["clean", str(clip), "--compare"]) == 0
+    assert left_in(tmp_path) == ["gate.compare.mp4", "gate.mp4"]
+    with av.open(str(tmp_path / "gate.compare.mp4")) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert picture.shape == (180, 320, 3)
+    divider = picture[60:, 158:162].max(axis=(1, 2))  # the picture around it is dark
+    assert (divider > 150).all()
+
+
+def test_a_folder_without_videos_and_pictures_is_one_sentence(tmp_path, capsys):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no video")
+    assert main(["clean", str(folder), "--model", "null", "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert str(folder) in said[0]
+    assert left_in(tmp_path) == ["empty"]
+
+
+@pytest.mark.parametrize("size", [(640, 359), (641, 359), (1, 1), (7, 300)])
+def test_every_size_goes_through_the_network(tmp_path, size):
+    picture = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    write_picture(tmp_path / "a.png", picture)
+    assert main(["clean", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]) == 0
+    assert read_picture(tmp_path / "b.png")[0].shape == picture.shape
+
+
 @pytest.mark.parametrize("codec", ["hevc", "av1", "ffv1"])
 def test_every_codec_that_is_offered_works(tmp_path, codec):
     clip = make_clip(tmp_path / "gate.mp4", frames=5)
