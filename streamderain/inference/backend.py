@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamderain.closing import Closable, ClosesAtExit
 from streamderain.models import NULL, ModelInfo
 
 __all__ = ["Backend", "Frames", "NullBackend"]
@@ -17,7 +17,7 @@ Frames = NDArray[np.uint8]
 """uint8 N×H×W×3, RGB, C-contiguous."""
 
 
-class Backend(Protocol):
+class Backend(Closable, Protocol):
     """Runs one network on one device.
 
     Attributes:
@@ -56,15 +56,8 @@ class Backend(Protocol):
         """Let go of the network; harmless twice."""
         ...
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...  # fmt: skip
-
-
-class NullBackend:
+class NullBackend(ClosesAtExit):
     """Gives back what it is given: for tests, and to see what the rest of the pipeline costs."""
 
     name = NULL
@@ -80,12 +73,3 @@ class NullBackend:
 
     def close(self) -> None:
         """Do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()

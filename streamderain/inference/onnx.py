@@ -6,11 +6,12 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import Backend, Frames, NullBackend
 from streamderain.models import NULL, ModelInfo, resolve_model
@@ -45,7 +46,7 @@ def create_backend(model: str, device: str = "auto") -> Backend:
     return OnnxBackend(info, device)
 
 
-class OnnxBackend:
+class OnnxBackend(ClosesAtExit):
     """One network in one ONNX Runtime session.
 
     Memory: the session keeps its arena, about 270 bytes for each pixel of the largest run of
@@ -103,15 +104,6 @@ class OnnxBackend:
     def close(self) -> None:
         """Let go of the session and its memory."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
 
 
 def _import_runtime() -> ModuleType:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
+from streamderain.closing import Closable
 from streamderain.frame import Frame, SourceFormat
 
 __all__ = ["Reader"]
 
 
-class Reader(Protocol):
+class Reader(Closable, Protocol):
     """A source of frames, opened at once and read once.
 
     Opening (the constructor) raises :class:`~streamderain.errors.InputError` when the source is
@@ -48,10 +48,3 @@ class Reader(Protocol):
     def close(self) -> None:
         """Let go of the source; harmless twice, and while another thread iterates."""
         ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...  # fmt: skip

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
+from streamderain.closing import ClosesAtExit
 from streamderain.errors import InputError
 from streamderain.frame import Colour, Frame, Pixels, SourceFormat
 
@@ -55,7 +54,7 @@ def read_picture(path: Path) -> tuple[Pixels, list[str]]:
     return np.asarray(cv2.cvtColor(upright, cv2.COLOR_BGR2RGB), np.uint8), notes
 
 
-class PictureReader:
+class PictureReader(ClosesAtExit):
     """Gives pictures as frames; ``Frame.index`` is the position in ``paths``.
 
     One unreadable picture among several doesn't end the rest: it is named in ``problems``. A new
@@ -128,12 +127,3 @@ class PictureReader:
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import select
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 
+from streamderain.closing import ClosesAtExit
 from streamderain.errors import InputError, UsageError
 from streamderain.frame import Frame, SourceFormat
 
 __all__ = ["RawReader"]
 
 
-class RawReader:
+class RawReader(ClosesAtExit):
     """Reads H×W×3 bytes a frame (``ffmpeg -f rawvideo -pix_fmt rgb24 -``) until the pipe ends.
 
     Args:
@@ -105,12 +105,3 @@ class RawReader:
     def close(self) -> None:
         """Stop a reader that waits; the stream itself belongs to the caller."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()

@@ -9,14 +9,13 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from streamderain.closing import ClosesAtExit
 from streamderain.colour import (
     HDR_TRANSFERS,
     TRANSFERS,
@@ -39,7 +38,7 @@ INTERLACED_FIELD_ORDERS = (2, 3, 4, 5)
 """AVFieldOrder: top or bottom field first, coded and shown in either order."""
 
 
-class VideoFileReader:
+class VideoFileReader(ClosesAtExit):
     """Read a video file (:class:`~streamderain.readers.base.Reader`).
 
     Every frame that can be decoded is given, with the presentation time that the container holds.
@@ -160,17 +159,6 @@ class VideoFileReader:
         self._closed = True
         with self._lock:
             self._container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _from(self, start: float) -> Iterator[Picture]:
         """Give the pictures from ``start`` seconds after the first one."""

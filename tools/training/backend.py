@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import torch
 
+from streamderain.closing import ClosesAtExit
 from streamderain.inference.backend import Frames
 from streamderain.models import ModelInfo
 from tools.training.trainer import load_ema, to_picture, to_tensor
@@ -15,7 +14,7 @@ from tools.training.trainer import load_ema, to_picture, to_tensor
 __all__ = ["CheckpointBackend"]
 
 
-class CheckpointBackend:
+class CheckpointBackend(ClosesAtExit):
     """Runs the averaged weights of ``last.pt`` with PyTorch, on the CPU, in fp32.
 
     Raises:
@@ -42,12 +41,3 @@ class CheckpointBackend:
 
     def close(self) -> None:
         """Do nothing: memory goes with the object."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
