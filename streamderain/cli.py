@@ -26,9 +26,12 @@ app = typer.Typer(
 )
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="Name of a shipped network, or an .onnx file.")
+    str,
+    typer.Option(
+        "--model", "-m", metavar="NAME|FILE", help="Name of a shipped network, or an .onnx file."
+    ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
 DEFAULT_MODEL = "attention-m"
 
 
@@ -53,34 +56,46 @@ def clean(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Videos, pictures, folders of them, or - for raw rgb24 frames.",
         ),
     ],
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="File, folder, or - for raw frames. Default: NAME.clean.EXT."
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="File, folder, or - for raw frames. Default: NAME.clean.EXT.",
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
-    codec: Annotated[str, typer.Option(help="h264, hevc, av1 or ffv1 (lossless).")] = "h264",
+    codec: Annotated[
+        str, typer.Option(metavar="h264|hevc|av1|ffv1", help="Video codec; ffv1 is lossless.")
+    ] = "h264",
     crf: Annotated[
-        int | None, typer.Option(help="Quality of the encoder, lower is better; h264: 18.")
+        int | None,
+        typer.Option(metavar="N", help="Quality of the encoder, lower is better; h264: 18."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Speed of the encoder, by its names.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Frames a run of the network.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Speed of the encoder, by its names.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Frames a run of the network.")
+    ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Left half as it came, right half derained.")
     ] = False,
     sample: Annotated[
-        str | None, typer.Option(help="Clean only a piece from the start, e.g. 5s.")
+        str | None, typer.Option(metavar="TIME", help="Clean only a piece from the start, e.g. 5s.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace targets.")] = False,
-    size: Annotated[str | None, typer.Option(help="WxH of raw frames on standard input.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of raw frames on standard input.")
+    ] = None,
     fps: Annotated[
-        str | None, typer.Option(help="Rate of raw frames, e.g. 25 or 30000/1001.")
+        str | None, typer.Option(metavar="RATE", help="Of raw frames, e.g. 25 or 30000/1001.")
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print a report on standard output.")
@@ -133,7 +148,9 @@ def _progress() -> BarProgress | LineProgress:
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(help="Show the whole card of this one.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show the whole card of this one.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the networks that are shipped: size, speed class, terms."""
@@ -145,10 +162,14 @@ def models(
 @app.command()
 def bench(
     model: ModelOption = DEFAULT_MODEL,
-    size: Annotated[str, typer.Option(help="WxH of the frames.")] = "1280x720",
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the frames.")] = "1280x720",
     device: DeviceOption = "auto",
-    seconds: Annotated[float, typer.Option(min=0.5, help="Length of each measurement.")] = 5.0,
-    batch: Annotated[int | None, typer.Option(min=1, help="Frames a run of the network.")] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, metavar="N", help="Length of each measurement.")
+    ] = 5.0,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Frames a run of the network.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Measure this machine: frames per second of each stage, and of all together."""
@@ -163,10 +184,12 @@ def bench(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder.")] = Path("demo"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the files go.")
+    ] = Path("demo"),
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
-    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Length.")] = 8.0,
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, metavar="N", help="Length.")] = 8.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
 ) -> None:
     """Clean a rainy test scene: no camera, no file, no network needed."""
