@@ -124,16 +124,26 @@ class RainField:
 
 
 def random_config(rng: np.random.Generator) -> RainConfig:
-    """Draw a rain at random, drizzle to downpour, for training on many kinds."""
-    focal = rng.uniform(400, 1400)
+    """Draw a rain at random, drizzle to downpour, for training on many kinds.
+
+    Exposures reach from a dim evening's (long, thin streaks) to bright daylight's, where a drop
+    near the camera is a short, broad dash.
+    """
+
+    def between(low: float, high: float) -> float:
+        """Draw a number whose logarithm is uniform."""
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    nearest = between(0.7, 4.0)
     return RainConfig(
-        density=float(np.exp(rng.uniform(np.log(600), np.log(16000)))),
-        wind=float(rng.normal(0.0, 0.3)),
+        density=between(2000, 40000),
+        wind=float(rng.normal(0.0, 0.25)),
         turbulence=float(rng.uniform(0.0, 0.08)),
-        exposure_s=float(1 / np.exp(rng.uniform(np.log(25), np.log(250)))),
-        focal_px=float(focal),
-        focus_m=float(rng.uniform(3.0, 15.0)),
-        aperture_px=float(rng.uniform(0.1, 1.2)),
-        brightness=float(rng.uniform(0.3, 0.95)),
-        diameter_mm=float(rng.uniform(1.2, 3.5)),
+        exposure_s=1 / between(30, 700),
+        focal_px=between(500, 1600),
+        depths_m=(nearest, 2 * nearest, 4 * nearest, 8 * nearest),
+        focus_m=between(3.0, 15.0),
+        aperture_px=between(0.02, 0.5),
+        brightness=float(rng.uniform(0.4, 1.0)),
+        diameter_mm=float(rng.uniform(1.2, 4.0)),
     )

@@ -22,6 +22,9 @@ TRAIN_IDS = range(1, 61)
 VALIDATION_IDS = tuple(i for i in range(61, 71) if i != 69)
 RAINS = ("light", "heavy")
 
+STREAKS_COVER = (0.004, 0.2)
+"""Share of a synthetic layer that streaks may cover: less teaches nothing, more hides the scene."""
+
 
 class Mixture(BaseModel):
     """Shares of the kinds of patches; they are normalised to a sum of 1."""
@@ -94,9 +97,12 @@ def load_pictures(root: Path, seed: int, streak_layers: int = 400) -> Pictures:
     if not pictures.pairs or not pictures.clean:
         raise InputError(f"{root} holds no training pictures (rain100/, clean/)")
     rng = np.random.default_rng(seed)
-    for _ in range(streak_layers):
+    while len(pictures.streaks) < streak_layers:
         rain_field = RainField(320, 480, random_config(rng), int(rng.integers(2**31)))
-        pictures.streaks.append(np.rint(rain_field.layer() * 255).astype(np.uint8))
+        layer = rain_field.layer()
+        covered = float((layer > 0.1).mean())
+        if STREAKS_COVER[0] <= covered <= STREAKS_COVER[1]:
+            pictures.streaks.append(np.rint(layer * 255).astype(np.uint8))
     return pictures
 
 
