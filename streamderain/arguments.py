@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from streamderain.errors import UsageError
 
-__all__ = ["parse_duration", "parse_rate", "parse_size"]
+__all__ = ["parse_bitrate", "parse_duration", "parse_rate", "parse_size"]
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -49,3 +49,16 @@ def parse_duration(text: str) -> float:
     if not match or match[2] not in _UNITS or float(match[1]) <= 0:
         raise UsageError(f"a duration is written like 5s, 500ms, 2m or 1h, not {text!r}")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_bitrate(text: str) -> int:
+    """Return the bits a second of ``800k``, ``2M`` or ``1500000``.
+
+    Raises:
+        UsageError: it isn't a number with one of these units, or below 1000.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kM]?)", text.strip())
+    rate = float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]] if match else 0
+    if rate < 1000:
+        raise UsageError(f"a bit rate is written like 800k or 2M, not {text!r}")
+    return round(rate)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from streamderain.arguments import parse_duration, parse_rate, parse_size
+from streamderain.arguments import parse_bitrate, parse_duration, parse_rate, parse_size
 from streamderain.errors import UsageError
 
 
@@ -41,3 +41,16 @@ def test_durations_have_units(text, seconds):
 def test_a_duration_that_is_none_is_refused(text):
     with pytest.raises(UsageError, match="duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "bits"), [("800k", 800_000), ("2M", 2_000_000), ("1.5M", 1_500_000), ("64000", 64000)]
+)
+def test_bit_rates_have_units(text, bits):
+    assert parse_bitrate(text) == bits
+
+
+@pytest.mark.parametrize("text", ["", "0", "2 Mbit/s", "M", "-1M", "999"])
+def test_a_bit_rate_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="bit rate"):
+        parse_bitrate(text)

@@ -25,10 +25,9 @@ from streamderain.errors import InputError, ModelError, StreamderainError, Usage
 from streamderain.inference.backend import Backend
 from streamderain.inference.onnx import create_backend
 from streamderain.inference.tiling import choose_tile, run_tiled
-from streamderain.jobs import PICTURE_SUFFIXES
 from streamderain.models import Score, sha256_of
 from streamderain.readers.pictures import read_picture
-from tools.files import write_whole
+from tools.files import pictures_in, write_whole
 from tools.training.data import RAINS, VALIDATION_IDS
 
 Picture = NDArray[np.uint8]
@@ -113,8 +112,8 @@ def folder_pairs(rainy: Path, clean: Path) -> list[Pair]:
     for folder in (rainy, clean):
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; --pairs takes two folders of pictures")
-    truths = {path.stem: path for path in _pictures(clean)}
-    found = _pictures(rainy)
+    truths = {path.stem: path for path in pictures_in(clean)}
+    found = pictures_in(rainy)
     if not found:
         raise InputError(f"{rainy} holds no pictures")
     alone = [path for path in found if path.stem not in truths]
@@ -124,10 +123,6 @@ def folder_pairs(rainy: Path, clean: Path) -> list[Pair]:
             "partner); pictures are paired by name"
         )
     return [Pair(rainy.name, path.name, path, truths[path.stem]) for path in found]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def score(output: Picture, clean: Picture) -> dict[str, float]:

@@ -106,7 +106,7 @@ def encoder_names(codec: str, *, cuda: bool) -> tuple[str, ...]:
 
 
 def encoder_options(
-    encoder: str, codec: str, crf: int | None, preset: str | None
+    encoder: str, codec: str, crf: int | None, preset: str | None, bitrate: int | None = None
 ) -> dict[str, str]:
     """Return FFmpeg's options for an encoder.
 
@@ -115,7 +115,20 @@ def encoder_options(
         codec: that it makes.
         crf: constant quality on the codec's scale, lower is better; None for the default.
         preset: the encoder's own name for speed against size; None for its default.
+        bitrate: bits a second instead of constant quality, held as a camera holds it: within
+            two seconds, and with a key frame every 50 frames.
     """
+    options = _quality_options(encoder, codec, crf, preset)
+    if bitrate is not None:
+        options = {key: value for key, value in options.items() if key not in ("crf", "cq", "rc")}
+        options |= {"b": str(bitrate), "maxrate": str(bitrate), "bufsize": str(2 * bitrate)}
+        options["g"] = "50"
+    return options
+
+
+def _quality_options(
+    encoder: str, codec: str, crf: int | None, preset: str | None
+) -> dict[str, str]:
     quality = str(DEFAULT_CRF[codec] if crf is None else crf)
     if encoder == "ffv1":
         return {"level": "3", "slicecrc": "1"}

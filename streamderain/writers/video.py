@@ -62,6 +62,7 @@ class VideoFileWriter:
         codec: ``h264``, ``hevc``, ``av1`` or ``ffv1`` (lossless).
         crf: constant quality on the codec's scale, lower is better; None for visually lossless.
         preset: the encoder's name for speed against size; None for its default.
+        bitrate: bits a second, as cameras are set up, instead of constant quality.
         overwrite: replace a target that exists.
         sample_start, sample_end: seconds after the source's first frame between which other
             streams are copied; None for all.
@@ -86,6 +87,7 @@ class VideoFileWriter:
         codec: str = "h264",
         crf: int | None = None,
         preset: str | None = None,
+        bitrate: int | None = None,
         overwrite: bool = False,
         sample_start: float | None = None,
         sample_end: float | None = None,
@@ -103,7 +105,7 @@ class VideoFileWriter:
         self._durations: dict[int, int] = {}
         self._lock = threading.Lock()  # libav must not be closed under a writing thread
         self.encoder, self.pixel_format, self._options = self._choose_encoder(
-            crf, preset, cuda=device == "cuda"
+            crf, preset, bitrate, cuda=device == "cuda"
         )
         self._colour = encoding_colour(format.colour, self.pixel_format, format.height)
         self._sidecar: SidecarStreams | None = None
@@ -177,7 +179,7 @@ class VideoFileWriter:
             self._file.discard()
 
     def _choose_encoder(
-        self, crf: int | None, preset: str | None, *, cuda: bool
+        self, crf: int | None, preset: str | None, bitrate: int | None, *, cuda: bool
     ) -> tuple[str, str, dict[str, str]]:
         """Return the first encoder that really opens, its pixel format and its options."""
         size = self._format.height, self._format.width
@@ -186,7 +188,7 @@ class VideoFileWriter:
                 name, self._format.pixel_format, *size, turned=self._format.rotation % 180 != 0
             )
             hardware = name.endswith("_nvenc")
-            options = encoder_options(name, self._codec, crf, None if hardware else preset)
+            options = encoder_options(name, self._codec, crf, None if hardware else preset, bitrate)
             try:
                 _try_encoder(name, pixel_format, options, self._format)
             except (av.FFmpegError, ValueError):

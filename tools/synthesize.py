@@ -1,0 +1,258 @@
+"""Make rain: ``python -m tools.synthesize picture|video INPUT... -o FOLDER --preset heavy``.
+
+Pictures become pairs, FOLDER/rainy/NAME.png and FOLDER/clean/NAME.png, as ``tools.evaluate
+--pairs`` takes them. A video becomes FOLDER/rainy.mp4, compressed as a camera would, and
+FOLDER/clean.mp4, the truth beside it; both have the source's timestamps and sound. FOLDER/rain.json
+says how they were made. The same seed gives the same rain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import streamderain
+from streamderain.arguments import parse_bitrate
+from streamderain.clean import made_folders
+from streamderain.errors import InputError, OutputError, StreamderainError, UsageError
+from streamderain.frame import Frame, Pixels, SourceFormat
+from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
+from streamderain.readers.pictures import read_picture
+from streamderain.readers.video import VideoFileReader
+from streamderain.writers.fanout import FanOutWriter
+from streamderain.writers.pictures import write_picture
+from streamderain.writers.video import VideoFileWriter
+from tools.files import pictures_in, write_whole
+
+TRUTH_CRF = 6
+"""Of clean.mp4: a hundredth of the error that deraining leaves."""
+
+CAMERA_PRESET = "veryfast"
+"""Cameras' encoders look about as far ahead."""
+
+
+class Weather:
+    """Rains on frames, and begins anew where their size changes."""
+
+    def __init__(self, look: RainLook | None, fps: float, seed: int) -> None:
+        self._look, self._fps, self._seed = look, fps, seed
+        self._simulators: dict[tuple[int, int], RainSimulator] = {}
+
+    def view(self, frame: Frame) -> Frame:
+        """Return the frame with rain on it, or as it is where the weather is dry."""
+        if self._look is None:
+            return frame
+        if frame.size not in self._simulators:
+            self._simulators[frame.size] = RainSimulator(
+                *frame.size, self._look, fps=self._fps, seed=self._seed
+            )
+        return replace(frame, pixels=self._simulators[frame.size].rain_on(frame.pixels))
+
+
+def rain_on_video(
+    source: Path,
+    folder: Path,
+    look: RainLook | None,
+    *,
+    seed: int,
+    bitrate: int,
+    seconds: float | None,
+    overwrite: bool,
+) -> list[str]:
+    """Write rainy.mp4 and clean.mp4; None for a look leaves both dry.
+
+    Returns:
+        What is wrong with the source, a sentence each.
+
+    Raises:
+        StreamderainError: the source can't be read, or a target can't be written.
+    """
+    with ExitStack() as stack:
+        reader = stack.enter_context(VideoFileReader(source, duration=seconds))
+        stack.enter_context(made_folders([folder]))
+        rate = float(reader.format.frame_rate or 25)
+        weather = Weather(look, rate, seed)
+        truth = _writer(folder / "clean.mp4", reader.format, source, seconds, overwrite)
+        stack.callback(truth.abandon)
+        rainy = _writer(
+            folder / "rainy.mp4", reader.format, source, seconds, overwrite, bitrate=bitrate
+        )
+        stack.callback(rainy.abandon)
+        writer = FanOutWriter([(truth, lambda frame: frame), (rainy, weather.view)])
+        for frame in reader:
+            writer.write(frame)
+        writer.finish()
+        for note in dict.fromkeys([*reader.format.notes, *writer.notes]):
+            print(f"note: {note}", file=sys.stderr)
+        return reader.problems
+
+
+def _writer(
+    target: Path,
+    source_format: SourceFormat,
+    source: Path,
+    seconds: float | None,
+    overwrite: bool,
+    bitrate: int | None = None,
+) -> VideoFileWriter:
+    return VideoFileWriter(
+        target, source_format, source=source, sample_end=seconds, overwrite=overwrite,
+        crf=TRUTH_CRF, bitrate=bitrate, preset=CAMERA_PRESET,
+    )  # fmt: skip
+
+
+def rain_on_pictures(
+    sources: Sequence[Path],
+    folder: Path,
+    look: RainLook,
+    *,
+    seed: int,
+    jpeg: int | None,
+    overwrite: bool,
+) -> None:
+    """Write a pair for every picture, each with rain of its own.
+
+    Args:
+        sources: the pictures.
+        folder: gets ``rainy/`` and ``clean/``.
+        look: the rain.
+        seed: of the first picture; each further one has the next.
+        jpeg: quality of the camera's JPEG compression, 1 to 100, or None.
+        overwrite: replace pictures that are there.
+
+    Raises:
+        StreamderainError: two would get one name, one can't be read, or a target can't be written.
+    """
+    names = [f"{path.stem}.png" for path in sources]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"several pictures would become {twice[0]}; make their names differ")
+    with made_folders([folder / "rainy", folder / "clean"]):
+        for number, (path, name) in enumerate(zip(sources, names, strict=True)):
+            clean, _ = read_picture(path)
+            height, width = clean.shape[:2]
+            rainy = RainSimulator(height, width, look, seed=seed + number).rain_on(clean)
+            if jpeg is not None:
+                rainy = _compressed(rainy, jpeg)
+            write_picture(folder / "clean" / name, clean, overwrite=overwrite)
+            write_picture(folder / "rainy" / name, rainy, overwrite=overwrite)
+
+
+def _compressed(picture: Pixels, quality: int) -> Pixels:
+    """Return a picture as it comes back from JPEG."""
+    colours = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    back = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert back is not None  # what was just encoded
+    return np.asarray(cv2.cvtColor(back, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def pictures_of(inputs: Sequence[Path]) -> list[Path]:
+    """Return the pictures that files and folders name, in order.
+
+    Raises:
+        InputError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in inputs:
+        inside = pictures_in(path) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path} holds no pictures; name another folder")
+        found += inside
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    picture = kinds.add_parser("picture", help="pairs of rainy and clean pictures")
+    picture.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    picture.add_argument("--jpeg", type=int, metavar="QUALITY", help="compress, 1 to 100")
+    video = kinds.add_parser("video", help="a rainy video and the truth beside it")
+    video.add_argument("input", type=Path, metavar="INPUT")
+    video.add_argument("--bitrate", default="2M", help="of the camera, e.g. 800k (default 2M)")
+    video.add_argument("--seconds", type=float, metavar="S", help="only so much from the start")
+    video.add_argument("--dry", action="store_true", help="no rain, only the compression")
+    for kind in (picture, video):
+        kind.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+        kind.add_argument("--preset", choices=sorted(PRESETS), default="heavy")
+        kind.add_argument("--rate", type=float, metavar="MM/H", help="rain rate")
+        kind.add_argument("--wind", type=float, metavar="W", help="sideways over falling speed")
+        kind.add_argument("--exposure", type=float, metavar="S", help="exposure time in seconds")
+        kind.add_argument("--seed", type=int, default=1)
+        kind.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    return parser
+
+
+def look_of(args: argparse.Namespace) -> RainLook:
+    """Return the preset with what the command line changes of it.
+
+    Raises:
+        UsageError: a figure makes no sense.
+    """
+    asked = {"rate_mm_h": args.rate, "wind": args.wind, "exposure_s": args.exposure}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    try:
+        return replace(PRESETS[args.preset], **changes)
+    except ValueError as error:
+        raise UsageError(f"{error}; check --rate, --wind and --exposure") from error
+
+
+def run(args: argparse.Namespace) -> list[str]:
+    """Do what the command line asks for; return what is wrong with the source.
+
+    Raises:
+        StreamderainError: it can't be done.
+    """
+    record = args.output / "rain.json"
+    if record.exists() and not args.overwrite:
+        raise OutputError(f"{record} already exists; say --overwrite or name another folder")
+    if args.seed < 0:
+        raise UsageError("the seed must be 0 or more")
+    look = None if args.kind == "video" and args.dry else look_of(args)
+    problems: list[str] = []
+    made: dict[str, object] = {"seed": args.seed, "streamderain": streamderain.__version__}
+    if args.kind == "video":
+        if args.seconds is not None and args.seconds <= 0:
+            raise UsageError("--seconds must be above 0")
+        bitrate = parse_bitrate(args.bitrate)
+        problems = rain_on_video(
+            args.input, args.output, look, seed=args.seed, bitrate=bitrate, seconds=args.seconds,
+            overwrite=args.overwrite,
+        )  # fmt: skip
+        made |= {"inputs": [args.input.name], "bitrate": bitrate}
+    elif look is not None:
+        if args.jpeg is not None and not 1 <= args.jpeg <= 100:
+            raise UsageError("--jpeg must be between 1 and 100")
+        sources = pictures_of(args.inputs)
+        rain_on_pictures(
+            sources, args.output, look, seed=args.seed, jpeg=args.jpeg, overwrite=args.overwrite
+        )
+        made |= {"inputs": [path.name for path in sources], "jpeg": args.jpeg}
+    made["look"] = None if look is None else asdict(look)
+    write_whole(record, (json.dumps(made, indent=2) + "\n").encode())
+    return problems
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, make the rain, and return the exit code."""
+    try:
+        problems = run(_parser().parse_args(arguments))
+    except StreamderainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
