@@ -189,7 +189,7 @@ def _with_halos(picture: Pixels, t: float) -> Pixels:
     height, width = picture.shape[:2]
     bright = cv2.subtract(picture, (170, 170, 170, 0))
     small = (max(1, width // 4), max(1, height // 4))
-    lamps = cv2.resize(bright, small, interpolation=cv2.INTER_AREA).astype(np.float32) * 3
+    lamps = cv2.resize(bright, small, interpolation=cv2.INTER_AREA).astype(np.float32) * 8
     halo = 0.5 * cv2.GaussianBlur(lamps, (0, 0), max(1.0, width / 400))
     halo += cv2.GaussianBlur(lamps, (0, 0), max(1.0, width / 100))
     strength = min(1.0, 8 * (1 - t))
