@@ -181,13 +181,13 @@ def _light_around(clean: Pixels) -> NDArray[np.float32]:
     grey, full = _reduced_luma(clean)
     near = cv2.GaussianBlur(grey.astype(np.float32) / 255, (0, 0), max(1.0, full[0] / 160))
     wide = cv2.resize(near, full, interpolation=cv2.INTER_LINEAR)
-    return np.clip(np.asarray(wide, np.float32) * 1.6, 0.05, 1.0)
+    return np.asarray(np.clip(wide * np.float32(1.6), 0.05, 1.0), np.float32)
 
 
 def _with_halos(picture: Pixels, t: float) -> Pixels:
     """Scatter the light of lamps into what surrounds them, the more the denser the rain."""
     height, width = picture.shape[:2]
-    bright = cv2.subtract(picture, (170, 170, 170, 0))
+    bright = np.maximum(picture, 170) - np.uint8(170)
     small = (max(1, width // 4), max(1, height // 4))
     lamps = cv2.resize(bright, small, interpolation=cv2.INTER_AREA).astype(np.float32) * 8
     halo = 0.5 * cv2.GaussianBlur(lamps, (0, 0), max(1.0, width / 400))
