@@ -66,11 +66,11 @@ def draw_car(body: CarBody, paint: Rgb, per_metre: float) -> NDArray[np.uint8]:
     """Return a car facing right, uint8 H×W×4 RGB and alpha, its wheels on the last row."""
     over = 4  # drawn larger, then reduced: smooth edges
     scale = per_metre * over
-    width = round((body.length + 2 * MARGIN) * scale)
-    height = round((body.height + 0.15) * scale)
+    width = max(1, round((body.length + 2 * MARGIN) * scale))
+    height = max(1, round((body.height + 0.15) * scale))
     pixels: NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
-    canvas = Canvas(pixels, scale, MARGIN * scale, height - 1)
-    canvas.polygon([(0.3, 0.04), (body.length - 0.3, 0.04), (body.length - 0.15, 0.42),
+    canvas = Canvas(pixels, scale, MARGIN * scale, height)
+    canvas.polygon([(0.3, -0.05), (body.length - 0.3, -0.05), (body.length - 0.15, 0.42),
                     (0.15, 0.42)], (26, 26, 28))  # fmt: skip
     canvas.polygon(_smooth(body.outline), paint)
     _shade_body(pixels, canvas)

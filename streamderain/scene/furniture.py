@@ -42,7 +42,7 @@ def draw_tree(
     canvas.line([(0, 0), (0.03, 1.4), (-0.04, 3.2), (0.02, 4.4)], 0.2, (66, 57, 48))
     canvas.line([(0.05, 0), (0.08, 1.4), (0.01, 3.2)], 0.06, (92, 82, 70))
     ppm = canvas.per_metre
-    size = round(4.4 * ppm)
+    size = max(1, round(4.4 * ppm))
     left, top = round(canvas.left - size / 2), round(canvas.base - 6.1 * ppm)
     y, across = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
     clumps = fractal_noise(rng, size, size, 0.85 * ppm, 4)

@@ -32,7 +32,7 @@ def lay_ground(picture: NDArray[np.uint8], view: View, rng: np.random.Generator)
         plan, warp, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
     )
     top = round(view.row(FACADE_Z))
-    picture[top:] = np.asarray(laid, np.uint8)[top:]
+    picture[max(0, top) :] = np.asarray(laid, np.uint8)[max(0, top) :]
 
 
 def _plan(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -120,6 +120,8 @@ def wet(picture: NDArray[np.uint8], view: View, rng: np.random.Generator) -> Non
     height, width = picture.shape[:2]
     top = round(view.row(FACADE_Z))
     rows = min(top, height - top)
+    if rows < 1:
+        return  # a picture so wide that only the ground is in it
     mirrored = cv2.flip(picture[top - rows : top], 0)
     smeared = cv2.blur(mirrored, (max(1, width // 200), max(3, height // 9)))
     sharp = cv2.blur(mirrored, (1, max(3, height // 60)))

@@ -51,9 +51,9 @@ def draw_walker(walker: Walker, walked: float, per_metre: float) -> NDArray[np.u
     over = 3
     grown = walker.height / 1.75
     scale = per_metre * over * grown
-    width, height = round(1.5 * scale), round(2.3 * scale)
+    width, height = max(1, round(1.5 * scale)), max(1, round(2.3 * scale))
     pixels: NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
-    canvas = Canvas(pixels, scale, width / 2, height - 1 - 0.03 * scale)
+    canvas = Canvas(pixels, scale, width / 2, height - 0.02 * scale)
     phase = 2 * math.pi * walked / (STEP_LENGTH * grown)
     bob = 0.02 * math.cos(2 * phase)
     _leg(canvas, phase + math.pi, bob, _shade(walker.trousers, 0.72))
