@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from streamderain.closing import ClosesAtExit
@@ -10,6 +11,7 @@ from streamderain.errors import UsageError
 from streamderain.frame import Colour, Frame, Pixels, SourceFormat
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from streamderain.scene.street import Street
+from streamderain.scene.view import FACADE_Z
 
 __all__ = ["SceneReader"]
 
@@ -66,7 +68,8 @@ class SceneReader(ClosesAtExit):
         self._street = Street(height, width, fps, seed)
         self._rain = None
         if rain is not None:
-            self._rain = RainSimulator(height, width, PRESETS[rain], fps=fps, seed=seed)
+            look = replace(PRESETS[rain], distance_m=FACADE_Z)
+            self._rain = RainSimulator(height, width, look, fps=fps, seed=seed)
         self._frames, self._closed = frames, False
         self.problems: list[str] = []
         self.format = SourceFormat(
