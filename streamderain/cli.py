@@ -33,6 +33,8 @@ ModelOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
 DEFAULT_MODEL = "attention-m"
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 
 def _version(asked: bool) -> None:
@@ -214,6 +216,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="streamderain")
+        if code == INTERRUPTED:  # typer's way to tell of a Ctrl-C
+            raise KeyboardInterrupt
         return int(code or 0)
     except StreamderainError as error:
         if debug:
@@ -222,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted: nothing half-written was left behind", err=True)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         return 1
     except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from streamderain import metrics
-from streamderain.clean import Progress
+from streamderain.clean import Progress, made_folders
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.derainer import Derainer
@@ -18,6 +19,7 @@ from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader
 from streamderain.report import JobReport
 from streamderain.views import original, split
+from streamderain.writers.base import Writer
 from streamderain.writers.fanout import FanOutWriter, View
 from streamderain.writers.pictures import write_picture
 from streamderain.writers.video import VideoFileWriter
@@ -130,21 +132,18 @@ def run_demo(
         raise OutputError(
             f"{folder} holds {', '.join(there)} already; say --overwrite or choose another folder"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} can't be made: {error.strerror}") from error
-    with create_backend(model, device) as backend, SceneReader(seconds=seconds) as reader:
-        views: tuple[View, ...] = (original, _derained, split)
-        videos = [
-            VideoFileWriter(path, reader.format, source=None, overwrite=overwrite)
-            for path in files[:3]
-        ]
+    with ExitStack() as stack:
+        backend = stack.enter_context(create_backend(model, device))
+        reader = stack.enter_context(SceneReader(seconds=seconds))
+        stack.enter_context(made_folders([folder]))
+        targets: list[tuple[Writer, View]] = []
+        for path, view in zip(files, (original, _derained, split), strict=False):
+            video = VideoFileWriter(path, reader.format, overwrite=overwrite)
+            stack.callback(video.abandon)  # does nothing once it is finished
+            targets.append((video, view))
         judge = _Judge(reader.clean_frame)
-        still = _Still(files[3], (reader.format.frames or 1) // 2, overwrite=overwrite)
-        writer = FanOutWriter(
-            [*zip(videos, views, strict=True), (judge, _derained), (still, split)]
-        )
+        still = _Still(files[-1], (reader.format.frames or 1) // 2, overwrite=overwrite)
+        writer = FanOutWriter([*targets, (judge, _derained), (still, split)])
         derainer = Derainer(backend, keep_original=True)
         size = (reader.format.height, reader.format.width)
         progress.start("demo", reader.format.frames)

@@ -269,6 +269,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, signals):
     assert code == 130, said
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in said
+    assert said.strip().splitlines()[-1] == "interrupted: nothing half-written was left behind"
 
 
 @pytest.fixture

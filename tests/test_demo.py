@@ -65,4 +65,15 @@ def test_the_null_model_changes_nothing(tmp_path, capsys):
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert main(["demo", "-o", str(tmp_path / "file" / "d"), "--seconds", "0.2"]) == 1
-    assert "can't be made" in capsys.readouterr().err
+    assert "file is not a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_interrupted_demonstration_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streamderain.inference.derainer.Derainer.process", interrupted)
+    assert main(["demo", "-o", str(tmp_path / "d"), "--seconds", "0.2"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

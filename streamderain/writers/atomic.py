@@ -28,7 +28,9 @@ def explain_os_error(error: OSError, target: Path) -> OutputError:
             text = f"no permission to write {target}; name a place where you may write"
         case errno.EROFS:
             text = f"{target} is on a read-only file system; name another place"
-        case errno.ENOENT | errno.ENOTDIR:
+        case errno.ENOTDIR:
+            text = f"{target.parent} is not a folder; name another place"
+        case errno.ENOENT:
             text = f"the folder {target.parent} does not exist; make it, or name another place"
         case errno.EEXIST:
             text = f"{target} already exists; name another target, or allow overwriting"
