@@ -37,7 +37,8 @@ def summary(report: JobReport) -> list[str]:
         lines.append(f"error: {report.error}")
     else:
         lines.append(
-            f"{report.output}: {report.frames_out} frames, {report.derained} derained, "
+            f"{report.output}: {report.frames_out} frame{'s' * (report.frames_out != 1)}, "
+            f"{report.derained} derained, "
             f"{report.frames_per_second:.1f} frames/s"
         )
     return lines

@@ -19,6 +19,11 @@ def test_a_job_that_went_well_is_one_line():
     assert summary(done()) == ["gate.clean.mp4: 100 frames, 98 derained, 25.0 frames/s"]
 
 
+def test_one_frame_is_not_called_frames():
+    report = done().model_copy(update={"frames_out": 1, "derained": 1})
+    assert summary(report)[0].startswith("gate.clean.mp4: 1 frame, 1 derained")
+
+
 def test_notes_come_first_and_damage_is_counted():
     lines = summary(done(notes=["10 bit becomes 8"], corrupt=2))
     assert lines[0] == "note: 10 bit becomes 8"
