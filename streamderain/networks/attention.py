@@ -42,7 +42,11 @@ class AttentionConfig:
 
 CONFIGS: dict[str, AttentionConfig] = {
     "attention-s": AttentionConfig(
-        stride=4, widths=(48, 80), encoder=(2, 4), decoder=(2,), attention=(16,)
+        stride=2,
+        widths=(16, 48, 80),
+        encoder=(1, 2, 4),
+        decoder=(1, 2),
+        attention=(8, 16),
     ),
     "attention-m": AttentionConfig(
         stride=2,
