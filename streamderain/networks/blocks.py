@@ -21,6 +21,8 @@ class ChannelAttention(nn.Module):
         super().__init__()
         hidden = max(channels // reduction, 4)
         self.reduce = nn.Conv2d(channels, hidden, 1)
+        assert self.reduce.bias is not None
+        nn.init.constant_(self.reduce.bias, 0.5)  # few as they are, none may begin dead
         self.expand = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
