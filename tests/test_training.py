@@ -130,7 +130,7 @@ def test_a_run_starts_from_the_averaged_weights_of_another(recipe, data, tmp_pat
 def test_a_start_with_another_network_is_refused(recipe, data, tmp_path):
     train(recipe, data, tmp_path / "first")
     start = {"start": str(tmp_path / "first" / "last.pt"), "network": "attention-m"}
-    with pytest.raises(ModelError, match="holds attention-s, the recipe asks for attention-m"):
+    with pytest.raises(ModelError, match="attention-m can't be cut out of attention-s"):
         Trainer(recipe.model_copy(update=start), tmp_path / "second", CPU)
 
 

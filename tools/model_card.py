@@ -186,6 +186,10 @@ def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recip
     )
     planned = sum(recipe.steps for recipe in recipes.values())
     trained = f"{card.training_steps:,} of {planned:,} steps"
+    starts = [recipe.start for recipe in recipes.values() if recipe.start]
+    others = {Path(start).parent.name for start in starts} - {path.stem for path in recipes}
+    if others:
+        trained += f", begun with the channels of `{others.pop()}` that matter most"
     if recipe.teacher:
         trained += f", from `{Path(recipe.teacher).parent.name}` as well as from the truth"
     body = BODY.format(

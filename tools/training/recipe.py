@@ -40,7 +40,8 @@ class Recipe(BaseModel):
         ema: decay of the moving average of the weights, which is what ships.
         bf16: run the convolutions in bfloat16.
         ssim: weight of 1 − SSIM beside L1.
-        start: checkpoint whose averaged weights a new run starts from, or none.
+        start: checkpoint whose averaged weights a new run starts from, or none; of a larger
+            network of the family, the channels that matter most.
         teacher: checkpoint of a larger network to learn from as well, or none.
         teacher_weight: weight of L1 to the teacher's output.
         stages: patch sizes over the training.

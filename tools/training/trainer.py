@@ -23,6 +23,7 @@ from tools.training.checkpoints import averaged_network, load_checkpoint, save_c
 from tools.training.curve import draw_curve
 from tools.training.data import PatchSampler, Pictures
 from tools.training.losses import restoration_loss
+from tools.training.pruning import starting_weights
 from tools.training.recipe import Recipe
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -76,7 +77,8 @@ class Trainer:
         device: CPU or CUDA.
 
     Raises:
-        ModelError: the folder or the start holds another network, or a checkpoint can't be loaded.
+        ModelError: the folder holds another network, the start one that doesn't fit, or a
+            checkpoint can't be loaded.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device) -> None:
@@ -100,21 +102,17 @@ class Trainer:
             self._load(folder / "last.pt")
             _forget_after(folder / "log.csv", self.step)
         elif recipe.start:
-            state = self._checkpoint(Path(recipe.start))
-            self.network.load_state_dict(state["ema"])
-            self.ema.load_state_dict(state["ema"])
+            weights = starting_weights(load_checkpoint(Path(recipe.start)), recipe.network)
+            self.network.load_state_dict(weights)
+            self.ema.load_state_dict(weights)
 
-    def _checkpoint(self, path: Path) -> dict[str, Any]:
+    def _load(self, path: Path) -> None:
         state = load_checkpoint(path, self.device)
         if state["recipe"]["network"] != self.recipe.network:
             raise ModelError(
                 f"{path} holds {state['recipe']['network']}, the recipe asks for "
-                f"{self.recipe.network}; choose another checkpoint or folder"
+                f"{self.recipe.network}; choose another folder"
             )
-        return state
-
-    def _load(self, path: Path) -> None:
-        state = self._checkpoint(path)
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,102 @@
+"""A small network cut out of a large one."""
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from streamderain.errors import ModelError  # noqa: E402
+from streamderain.networks.attention import (  # noqa: E402
+    CONFIGS,
+    AttentionConfig,
+    AttentionDerain,
+)
+from tools.training.pruning import prune, starting_weights  # noqa: E402
+
+LARGE = AttentionConfig(
+    stride=2, widths=(8, 16), encoder=(2, 3), decoder=(2,), attention=(6,)
+)  # fmt: skip
+
+
+def network(config, seed=0):
+    torch.manual_seed(seed)
+    return AttentionDerain(config).eval()
+
+
+def run(config, weights):
+    made = AttentionDerain(config).eval()
+    made.load_state_dict(weights)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        return made(torch.rand(1, 3, 16, 20))
+
+
+def test_cut_to_its_own_size_a_network_stays_what_it_is():
+    weights = network(LARGE).state_dict()
+    assert torch.allclose(run(LARGE, prune(weights, LARGE, LARGE)), run(LARGE, weights), atol=1e-6)
+
+
+def test_channels_inside_a_block_that_do_nothing_are_the_ones_that_go():
+    weights = network(LARGE).state_dict()
+    for name, weight in weights.items():
+        if name.startswith("skip.0.") and "score" not in name:
+            weight[4:] = 0  # the last two inner channels of the pixel attention
+            if name.endswith("weight") and "merge" not in name:
+                columns = torch.arange(weight.shape[1]) % 6 >= 4
+                weight[:, columns] = 0
+    weights["skip.0.score.weight"][:, 4:] = 0
+    small = replace(LARGE, attention=(4,))
+    assert torch.allclose(run(small, prune(weights, LARGE, small)), run(LARGE, weights), atol=1e-6)
+
+
+def test_features_that_nothing_writes_or_reads_are_the_ones_that_go():
+    weights = network(LARGE).state_dict()
+    idle = [1, 6]
+    for name in ("stem.weight", "stem.bias", "up.0.bias"):
+        weights[name][idle] = 0
+    for name in ("head.0.weight", "down.0.weight", "up.0.weight"):
+        weights[name][:, idle] = 0
+    for part in ("encoder", "decoder"):
+        for block in range(2):
+            weights[f"{part}.0.blocks.{block}.conv1.weight"][:, idle] = 0
+            weights[f"{part}.0.blocks.{block}.conv2.weight"][idle] = 0
+    small = replace(LARGE, widths=(6, 16))
+    kept = prune(weights, LARGE, small)
+    assert torch.equal(kept["stem.weight"], weights["stem.weight"][[0, 2, 3, 4, 5, 7]])
+
+
+@pytest.mark.parametrize(
+    "small",
+    [
+        replace(LARGE, widths=(8, 32)), replace(LARGE, encoder=(2, 4)), replace(LARGE, stride=4),
+        replace(LARGE, attention=(8,)), AttentionConfig(2, (8,), (2,), (), ()),
+    ],
+)  # fmt: skip
+def test_what_is_not_smaller_is_refused(small):
+    with pytest.raises(ValueError, match="can't be cut out"):
+        prune(network(LARGE).state_dict(), LARGE, small)
+
+
+@pytest.fixture
+def large():
+    weights = network(CONFIGS["attention-m"]).state_dict()
+    return {"recipe": {"network": "attention-m"}, "ema": weights}
+
+
+def test_a_training_starts_with_what_was_cut_out(large):
+    weights = starting_weights(large, "attention-s")
+    assert run(CONFIGS["attention-s"], weights).isfinite().all()
+    assert starting_weights(large, "attention-m") is large["ema"]
+
+
+@pytest.mark.parametrize("name", ["nonesuch", "attention-xl"])
+def test_an_unknown_network_is_a_sentence(large, name):
+    with pytest.raises(ModelError, match=f"{name} can't be cut out of attention-m, only"):
+        starting_weights(large, name)
+
+
+def test_a_large_network_cannot_be_cut_out_of_a_small_one(large):
+    small = {"recipe": {"network": "attention-s"}, "ema": starting_weights(large, "attention-s")}
+    with pytest.raises(ModelError, match="attention-m can't be cut out of attention-s: widths"):
+        starting_weights(small, "attention-m")

@@ -1,0 +1,194 @@
+"""A smaller network out of a trained larger one of the same family, by leaving channels out.
+
+After Li et al., "Pruning Filters for Efficient ConvNets" (ICLR 2017): the channels whose filters
+have the largest norms stay. What is left works badly at first and learns much faster than a network
+that begins at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from streamderain.errors import ModelError
+from streamderain.networks.attention import CONFIGS, AttentionConfig
+
+__all__ = ["prune", "starting_weights"]
+
+Weights = dict[str, Tensor]
+
+
+def starting_weights(checkpoint: dict[str, Any], network: str) -> Weights:
+    """Return the weights that a training of ``network`` begins with.
+
+    The checkpoint's averaged ones where it is of the same network; else what matters of them.
+
+    Raises:
+        ModelError: the network can't be cut out of the checkpoint's.
+    """
+    weights: Weights = checkpoint["ema"]
+    large = checkpoint["recipe"]["network"]
+    if large == network:
+        return weights
+    try:
+        return prune(weights, CONFIGS[large], CONFIGS[network])
+    except KeyError as error:
+        known = ", ".join(CONFIGS)
+        raise ModelError(
+            f"{network} can't be cut out of {large}, only one of {known} out of another"
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{network} can't be cut out of {large}: {error}") from error
+
+
+def prune(weights: Weights, large: AttentionConfig, small: AttentionConfig) -> Weights:
+    """Return the weights of ``small`` that are cut out of those of ``large``.
+
+    Args:
+        weights: the state of an :class:`~streamderain.networks.attention.AttentionDerain`.
+        large: its configuration.
+        small: of the result; nowhere wider or deeper, and with the same stride and levels.
+
+    Raises:
+        ValueError: ``small`` doesn't fit into ``large``.
+    """
+    _check(large, small)
+    streams = _important_channels(weights, large, small)
+    result = _ends(weights, streams)
+    for part, blocks, fewer in (
+        ("encoder", large.encoder, small.encoder), ("decoder", large.decoder, small.decoder),
+    ):  # fmt: skip
+        for level, (have, want) in enumerate(zip(blocks, fewer, strict=True)):
+            stream, group = streams[level], f"{part}.{level}"
+            for block in range(want):
+                # Spread over those there are: neighbours do similar things.
+                source = round(block * (have - 1) / max(1, want - 1))
+                names = f"{group}.blocks.{source}", f"{group}.blocks.{block}"
+                result |= _block(weights, *names, stream, small.widths[level])
+            result |= _channel_attention(weights, f"{group}.attention", stream)
+    for level, inner in enumerate(small.attention):
+        stream = streams[level]
+        result |= _pixel_attention(weights, f"skip.{level}", stream, large.widths[level], inner)
+    return {name: tensor.clone() for name, tensor in result.items()}
+
+
+def _check(large: AttentionConfig, small: AttentionConfig) -> None:
+    for what in ("widths", "encoder", "decoder", "attention"):
+        have, want = getattr(large, what), getattr(small, what)
+        if len(have) != len(want) or any(b > a for a, b in zip(have, want, strict=True)):
+            raise ValueError(f"{what} {want} can't be cut out of {have}")
+    if large.stride != small.stride:
+        raise ValueError(f"stride {small.stride} can't be cut out of stride {large.stride}")
+
+
+def _norms(weight: Tensor, dim: int) -> Tensor:
+    """Return the L2 norm of the weights that belong to each channel along ``dim``."""
+    others = [other for other in range(weight.dim()) if other != dim]
+    return weight.float().square().sum(others).sqrt()
+
+
+def _largest(scores: Tensor, count: int) -> Tensor:
+    """Return the indices of the largest scores, in their order."""
+    return torch.topk(scores, count).indices.sort().values
+
+
+def _touching(large: AttentionConfig) -> Iterator[tuple[int, str, int]]:
+    """Give each convolution that reads or writes a level's features: level, name, dimension."""
+    yield 0, "stem.weight", 0
+    yield 0, "head.0.weight", 1
+    for level in range(len(large.widths)):
+        for part, blocks in (("encoder", large.encoder), ("decoder", large.decoder)):
+            for block in range(blocks[level] if level < len(blocks) else 0):
+                yield level, f"{part}.{level}.blocks.{block}.conv1.weight", 1
+                yield level, f"{part}.{level}.blocks.{block}.conv2.weight", 0
+        if level + 1 < len(large.widths):
+            yield level, f"down.{level}.weight", 1
+            yield level + 1, f"down.{level}.weight", 0
+            yield level + 1, f"up.{level}.weight", 0  # a transposed convolution: inputs first
+            yield level, f"up.{level}.weight", 1
+
+
+def _important_channels(
+    weights: Weights, large: AttentionConfig, small: AttentionConfig
+) -> list[Tensor]:
+    """Return, for each level, which channels of its features stay."""
+    scores = [torch.zeros(width) for width in large.widths]
+    for level, name, dim in _touching(large):
+        norms = _norms(weights[name], dim)
+        scores[level] += norms / norms.mean()
+    return [_largest(score, width) for score, width in zip(scores, small.widths, strict=True)]
+
+
+def _ends(weights: Weights, streams: list[Tensor]) -> Weights:
+    """Cut stem, head, and the ways between the levels."""
+    finest = streams[0]
+    result = {
+        "stem.weight": weights["stem.weight"][finest],
+        "stem.bias": weights["stem.bias"][finest],
+        "head.0.weight": weights["head.0.weight"][:, finest],
+        "head.0.bias": weights["head.0.bias"],
+    }
+    for level in range(len(streams) - 1):
+        fine, coarse = streams[level], streams[level + 1]
+        result |= {
+            f"down.{level}.weight": weights[f"down.{level}.weight"][coarse][:, fine],
+            f"down.{level}.bias": weights[f"down.{level}.bias"][coarse],
+            f"up.{level}.weight": weights[f"up.{level}.weight"][coarse][:, fine],
+            f"up.{level}.bias": weights[f"up.{level}.bias"][fine],
+        }
+    return result
+
+
+def _block(weights: Weights, source: str, target: str, stream: Tensor, hidden: int) -> Weights:
+    """Cut a residual block, between its convolutions as well."""
+    first, second = weights[f"{source}.conv1.weight"][:, stream], weights[f"{source}.conv2.weight"]
+    second = second[stream]
+    inside = _largest(_norms(first, 0) * _norms(second, 1), hidden)
+    return {
+        f"{target}.conv1.weight": first[inside],
+        f"{target}.conv1.bias": weights[f"{source}.conv1.bias"][inside],
+        f"{target}.conv2.weight": second[:, inside],
+        f"{target}.conv2.bias": weights[f"{source}.conv2.bias"][stream],
+    }
+
+
+def _channel_attention(weights: Weights, name: str, stream: Tensor) -> Weights:
+    reduce, expand = weights[f"{name}.reduce.weight"][:, stream], weights[f"{name}.expand.weight"]
+    expand = expand[stream]
+    hidden = max(len(stream) // 16, 4)  # as ChannelAttention has it
+    inside = torch.topk(_norms(reduce, 0) * _norms(expand, 1), hidden).indices
+    return {
+        f"{name}.reduce.weight": reduce[inside],
+        f"{name}.reduce.bias": weights[f"{name}.reduce.bias"][inside],
+        f"{name}.expand.weight": expand[:, inside],
+        f"{name}.expand.bias": weights[f"{name}.expand.bias"][stream],
+    }
+
+
+def _pixel_attention(
+    weights: Weights, name: str, stream: Tensor, width: int, inner: int
+) -> Weights:
+    """Cut a skip's attention: it reads encoder and decoder features, one after the other."""
+    both = torch.cat([stream, stream + width])
+    merge = weights[f"{name}.merge.weight"][:, both]
+    inside = _largest(_norms(merge, 0), inner)
+    had = weights[f"{name}.squeeze.weight"].shape[0]
+    branches = weights[f"{name}.squeeze.weight"].shape[1] // had
+    result = {
+        f"{name}.merge.weight": merge[inside],
+        f"{name}.merge.bias": weights[f"{name}.merge.bias"][inside],
+        f"{name}.squeeze.weight": weights[f"{name}.squeeze.weight"][inside][
+            :, torch.cat([inside + had * branch for branch in range(branches)])
+        ],
+        f"{name}.squeeze.bias": weights[f"{name}.squeeze.bias"][inside],
+        f"{name}.score.weight": weights[f"{name}.score.weight"][:, inside],
+        f"{name}.score.bias": weights[f"{name}.score.bias"],
+    }
+    for scale in range(branches - 1):
+        key = f"{name}.scales.{scale}"
+        result[f"{key}.weight"] = weights[f"{key}.weight"][inside][:, inside]
+        result[f"{key}.bias"] = weights[f"{key}.bias"][inside]
+    return result
