@@ -33,7 +33,7 @@ def explain_os_error(error: OSError, target: Path) -> OutputError:
         case errno.ENOENT:
             text = f"the folder {target.parent} does not exist; make it, or name another place"
         case errno.EEXIST:
-            text = f"{target} already exists; name another target, or allow overwriting"
+            text = f"{target} already exists; name another target, or say --overwrite"
         case errno.ENAMETOOLONG:
             text = f"the name {target.name} is too long for this file system; choose a shorter one"
         case errno.EFBIG:

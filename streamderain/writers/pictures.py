@@ -147,7 +147,7 @@ class PictureWriter:
         if there and not overwrite:
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""
             raise OutputError(
-                f"{there[0]}{more} already exists; name another target, or allow overwriting"
+                f"{there[0]}{more} already exists; name another target, or say --overwrite"
             )
 
     def write(self, frame: Frame) -> None:
