@@ -85,6 +85,32 @@ def test_drops_keep_their_speed_from_frame_to_frame():
     assert all(2 < step < 25 for step in moved), moved
 
 
+def test_a_drop_goes_as_far_in_every_frame_as_its_speed_says():
+    config = RainConfig(
+        density=1, wind=0.2, turbulence=0, exposure_s=1 / 500, fps=100, depths_m=(4.0,),
+        brightness=1.0, aperture_px=0,
+    )  # fmt: skip
+    rain = RainField(600, 600, config, seed=1)  # a single drop
+    y, x = np.mgrid[0:600, 0:600]
+    places = []
+    for layer in (rain.layer() for _ in range(20)):
+        rows, columns = np.nonzero(layer)
+        if (
+            len(rows)
+            and min(rows.min(), columns.min()) > 5
+            and max(rows.max(), columns.max()) < 594
+        ):
+            places.append(np.array([(layer * x).sum(), (layer * y).sum()]) / layer.sum())
+    steps = np.diff(places, axis=0)
+    steps = steps[np.abs(steps).max(axis=1) < 100]  # without its return to the top
+    assert len(steps) >= 10
+    assert np.ptp(steps, axis=0).max() < 0.4  # pixels
+    sideways, down = steps.mean(axis=0)
+    assert sideways / down == pytest.approx(0.2, abs=0.02)
+    fastest = 9.65 * config.focal_px / (4.0 * 0.8) / config.fps
+    assert 5 < down < fastest
+
+
 def test_streaks_lean_with_the_wind():
     def lean(wind):
         config = RainConfig(density=400, wind=wind, turbulence=0, exposure_s=1 / 40)
@@ -129,6 +155,15 @@ def test_lamps_have_halos_that_grow_with_the_rain():
     assert halo(5) + 2 < near
     assert halo(40) + 5 < far
     assert near < far
+
+
+def test_a_white_wall_at_night_is_no_lamp():
+    street = np.full((120, 200, 3), 10, np.uint8)
+    street[:, 80:] = 220
+    look = replace(PRESETS["night"], brightness=0, noise=0, sharpening=0)
+    by_day = rained(replace(look, night=False), street)[0]
+    at_night = rained(look, street)[0]
+    assert np.abs(at_night.astype(int) - by_day).mean() < 1
 
 
 def test_the_camera_adds_its_noise_anew_in_every_frame():

@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import numpy as np
 import pytest
 
@@ -58,6 +59,28 @@ def test_the_bit_rate_is_that_of_the_camera(tmp_path):
         sizes.append((out / "rainy.mp4").stat().st_size * 8 / 3)
     assert sizes[0] < 450_000
     assert 2 * sizes[0] < sizes[1] < 2_600_000
+
+
+def key_frame_times(path):
+    with av.open(str(path)) as container:
+        return [float(p.pts * p.time_base) for p in container.demux(video=0) if p.is_keyframe]
+
+
+def test_key_frames_are_two_seconds_apart_at_any_rate(tmp_path):
+    every_eighty_ms = [1024 * index for index in range(60)]
+    clip = make_clip(tmp_path / "a.mp4", frames=60, pts=every_eighty_ms)
+    assert main(["video", str(clip), "-o", str(tmp_path / "o")]) == 0
+    times = key_frame_times(tmp_path / "o" / "rainy.mp4")
+    assert np.diff(times) == pytest.approx([2, 2], abs=0.1)
+
+
+def test_the_camera_halves_chroma_and_the_truth_keeps_it(tmp_path):
+    clip = make_clip(tmp_path / "a.mp4", pixel_format="yuv444p")
+    out = tmp_path / "o"
+    assert main(["video", str(clip), "-o", str(out)]) == 0
+    with av.open(str(out / "rainy.mp4")) as rainy, av.open(str(out / "clean.mp4")) as clean:
+        assert rainy.streams.video[0].pix_fmt == "yuv420p"
+        assert clean.streams.video[0].pix_fmt == "yuv444p"
 
 
 def test_only_a_piece_is_made_when_asked(clip, tmp_path):
@@ -139,6 +162,26 @@ def test_nothing_is_overwritten_unless_told(clip, tmp_path, capsys):
     assert len(frame_times(out / "rainy.mp4")) == 12
 
 
+def test_where_one_picture_is_there_none_is_written(photos, tmp_path, capsys):
+    out = tmp_path / "pairs"
+    (out / "rainy").mkdir(parents=True)
+    (out / "rainy" / "b.png").write_bytes(b"precious")
+    code, said = refused(["picture", photos, "-o", out], capsys)
+    assert (code, "already exists" in said) == (1, True)
+    assert names(out) == ["rainy/b.png"]
+
+
+def test_a_picture_to_rain_on_is_never_written_to(tmp_path, capsys):
+    source = tmp_path / "clean" / "a.png"
+    source.parent.mkdir()
+    write_picture(source, picture(40, 50))
+    before = source.read_bytes()
+    code, said = refused(["picture", source, "-o", tmp_path, "--overwrite"], capsys)
+    assert (code, "never written to" in said) == (1, True)
+    assert names(tmp_path) == ["clean/a.png"]
+    assert source.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -153,6 +196,8 @@ def test_nothing_is_overwritten_unless_told(clip, tmp_path, capsys):
         (["picture", "a.png", "--seed", "-1"], 2, "seed"),
         (["video", "text.mp4", "--bitrate", "fast"], 2, "bit rate"),
         (["video", "text.mp4", "--seconds", "0"], 2, "above 0"),
+        (["video", "text.mp4", "--seconds", "nan"], 2, "above 0"),
+        (["video", "text.mp4", "--seconds", "inf"], 2, "above 0"),
     ],
 )
 def test_bad_input_is_a_sentence_and_leaves_nothing(

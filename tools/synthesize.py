@@ -9,7 +9,9 @@ says how they were made. The same seed gives the same rain.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -27,6 +29,7 @@ from streamderain.frame import Frame, Pixels, SourceFormat
 from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.pictures import read_picture
 from streamderain.readers.video import VideoFileReader
+from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.fanout import FanOutWriter
 from streamderain.writers.pictures import write_picture
 from streamderain.writers.video import VideoFileWriter
@@ -34,6 +37,9 @@ from tools.files import pictures_in, write_whole
 
 TRUTH_CRF = 6
 """Of clean.mp4: a hundredth of the error that deraining leaves."""
+
+CAMERA_PIXELS = "yuv420p"
+"""What cameras send, whatever the source has; sizes that it can't hold keep all their chroma."""
 
 CAMERA_PRESET = "veryfast"
 """Cameras' encoders look about as far ahead."""
@@ -82,9 +88,8 @@ def rain_on_video(
         weather = Weather(look, rate, seed)
         truth = _writer(folder / "clean.mp4", reader.format, source, seconds, overwrite)
         stack.callback(truth.abandon)
-        rainy = _writer(
-            folder / "rainy.mp4", reader.format, source, seconds, overwrite, bitrate=bitrate
-        )
+        camera = replace(reader.format, pixel_format=CAMERA_PIXELS)
+        rainy = _writer(folder / "rainy.mp4", camera, source, seconds, overwrite, bitrate=bitrate)
         stack.callback(rainy.abandon)
         writer = FanOutWriter([(truth, lambda frame: frame), (rainy, weather.view)])
         for frame in reader:
@@ -135,6 +140,8 @@ def rain_on_pictures(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"several pictures would become {twice[0]}; make their names differ")
+    targets = [folder / kind / name for kind in ("clean", "rainy") for name in names]
+    _check_targets(targets, sources, overwrite=overwrite)
     with made_folders([folder / "rainy", folder / "clean"]):
         for number, (path, name) in enumerate(zip(sources, names, strict=True)):
             clean, _ = read_picture(path)
@@ -144,6 +151,19 @@ def rain_on_pictures(
                 rainy = _compressed(rainy, jpeg)
             write_picture(folder / "clean" / name, clean, overwrite=overwrite)
             write_picture(folder / "rainy" / name, rainy, overwrite=overwrite)
+
+
+def _check_targets(targets: Sequence[Path], sources: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse before the first picture is written, rather than in the middle."""
+    inputs = {path.resolve() for path in sources}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise OutputError(
+                f"{target} is one of the pictures to rain on, which are never written to; name "
+                "another folder"
+            )
+        if target.exists() and not overwrite:
+            raise explain_os_error(OSError(errno.EEXIST, ""), target)
 
 
 def _compressed(picture: Pixels, quality: int) -> Pixels:
@@ -221,14 +241,14 @@ def run(args: argparse.Namespace) -> list[str]:
     problems: list[str] = []
     made: dict[str, object] = {"seed": args.seed, "streamderain": streamderain.__version__}
     if args.kind == "video":
-        if args.seconds is not None and args.seconds <= 0:
-            raise UsageError("--seconds must be above 0")
+        if args.seconds is not None and not 0 < args.seconds < math.inf:
+            raise UsageError("--seconds must be a number above 0")
         bitrate = parse_bitrate(args.bitrate)
         problems = rain_on_video(
             args.input, args.output, look, seed=args.seed, bitrate=bitrate, seconds=args.seconds,
             overwrite=args.overwrite,
         )  # fmt: skip
-        made |= {"inputs": [args.input.name], "bitrate": bitrate}
+        made |= {"inputs": [args.input.name], "bitrate": bitrate, "seconds": args.seconds}
     elif look is not None:
         if args.jpeg is not None and not 1 <= args.jpeg <= 100:
             raise UsageError("--jpeg must be between 1 and 100")

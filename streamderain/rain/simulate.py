@@ -26,6 +26,9 @@ __all__ = ["PRESETS", "RainLook", "RainSimulator", "rain_config", "transmission"
 STREAKS_PER_DROP = 2.8
 """Streaks in view for each drop above 1 mm in a cubic metre of air; nearer ones hide the rest."""
 
+LAMP_SHARE = 1 / 12
+"""What is wider than this, and higher, is no lamp; as a share of the picture's width."""
+
 NOISE_MARGIN = 64
 """The camera's noise is a cut of a fixed plane, at one of 64×64 places."""
 
@@ -37,19 +40,21 @@ class RainLook:
     Attributes:
         rate_mm_h: rain rate in millimetres an hour: 2.5 is light, 10 moderate, 50 heavy.
         wind: sideways speed of the drops over their falling speed.
-        exposure_s: exposure time in seconds: longer streaks in poor light.
+        exposure_s: exposure time in seconds: longer streaks in poor light. Far drops are dots,
+            like snow, where it is much below a fiftieth.
         field_of_view_deg: horizontal angle that the camera sees.
         brightness: brightest streak, 0 to 1 of white.
         airlight: brightness of the veil, 0 to 1 of white.
         distance_m: how far away most of the scene is, for the veil.
-        night: streaks shine by the light around them, and lights have halos.
+        night: streaks shine by the light around them, and lights have halos; for pictures taken
+            at night, a day stays as bright as it is.
         noise: standard deviation of the camera's noise, in levels of 255.
         sharpening: of the camera, as a share of the detail added again.
     """
 
     rate_mm_h: float
     wind: float = 0.12
-    exposure_s: float = 1 / 100
+    exposure_s: float = 1 / 50
     field_of_view_deg: float = 60.0
     brightness: float = 0.6
     airlight: float = 0.72
@@ -72,8 +77,8 @@ class RainLook:
 PRESETS: Mapping[str, RainLook] = MappingProxyType(
     {
         "light": RainLook(rate_mm_h=2.5, wind=0.05),
-        "moderate": RainLook(rate_mm_h=10.0, exposure_s=1 / 80),
-        "heavy": RainLook(rate_mm_h=50.0, exposure_s=1 / 50, wind=0.18),
+        "moderate": RainLook(rate_mm_h=10.0),
+        "heavy": RainLook(rate_mm_h=50.0, wind=0.18),
         "night": RainLook(
             rate_mm_h=20.0, exposure_s=1 / 30, brightness=1.0, airlight=0.06, night=True, noise=3.0
         ),
@@ -185,11 +190,18 @@ def _light_around(clean: Pixels) -> NDArray[np.float32]:
 
 
 def _with_halos(picture: Pixels, t: float) -> Pixels:
-    """Scatter the light of lamps into what surrounds them, the more the denser the rain."""
+    """Scatter the light of lamps into what surrounds them, the more the denser the rain.
+
+    A lamp is what is bright and small: it gives far more light than white, where the picture ends.
+    A white wall gives just what is seen of it, so wide bright areas are taken out (a top-hat).
+    """
     height, width = picture.shape[:2]
     bright = np.maximum(picture, 170) - np.uint8(170)
     small = (max(1, width // 4), max(1, height // 4))
-    lamps = cv2.resize(bright, small, interpolation=cv2.INTER_AREA).astype(np.float32) * 8
+    reduced = cv2.resize(bright, small, interpolation=cv2.INTER_AREA)
+    side = max(3, round(LAMP_SHARE * small[0]) | 1)  # odd: an even square would shift the edges
+    square = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
+    lamps = cv2.morphologyEx(reduced, cv2.MORPH_TOPHAT, square).astype(np.float32) * 8
     halo = 0.5 * cv2.GaussianBlur(lamps, (0, 0), max(1.0, width / 400))
     halo += cv2.GaussianBlur(lamps, (0, 0), max(1.0, width / 100))
     strength = min(1.0, 8 * (1 - t))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -106,7 +107,12 @@ def encoder_names(codec: str, *, cuda: bool) -> tuple[str, ...]:
 
 
 def encoder_options(
-    encoder: str, codec: str, crf: int | None, preset: str | None, bitrate: int | None = None
+    encoder: str,
+    codec: str,
+    crf: int | None,
+    preset: str | None,
+    bitrate: int | None = None,
+    rate: Fraction | None = None,
 ) -> dict[str, str]:
     """Return FFmpeg's options for an encoder.
 
@@ -114,15 +120,17 @@ def encoder_options(
         encoder: one of :func:`encoder_names`.
         codec: that it makes.
         crf: constant quality on the codec's scale, lower is better; None for the default.
-        preset: the encoder's own name for speed against size; None for its default.
+        preset: the encoder's own name for speed against size; None for its default. NVENC, which
+            takes the place of another encoder, doesn't know that one's names and keeps its own.
         bitrate: bits a second instead of constant quality, held as a camera holds it: within
-            two seconds, and with a key frame every 50 frames.
+            two seconds, which is also how far apart key frames are.
+        rate: frames a second, for that; None for 25.
     """
     options = _quality_options(encoder, codec, crf, preset)
     if bitrate is not None:
         options = {key: value for key, value in options.items() if key not in ("crf", "cq", "rc")}
         options |= {"b": str(bitrate), "maxrate": str(bitrate), "bufsize": str(2 * bitrate)}
-        options["g"] = "50"
+        options["g"] = str(max(1, round(2 * (rate or 25))))
     return options
 
 
@@ -133,7 +141,7 @@ def _quality_options(
     if encoder == "ffv1":
         return {"level": "3", "slicecrc": "1"}
     if encoder.endswith("_nvenc"):
-        return {"rc": "vbr", "cq": quality, "b": "0", "preset": preset or "p5"}
+        return {"rc": "vbr", "cq": quality, "b": "0", "preset": "p5"}
     if encoder == "libaom-av1":
         return {"crf": quality, "b": "0", "cpu-used": preset or "6"}
     options = {"crf": quality}

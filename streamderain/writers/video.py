@@ -182,21 +182,19 @@ class VideoFileWriter:
         self, crf: int | None, preset: str | None, bitrate: int | None, *, cuda: bool
     ) -> tuple[str, str, dict[str, str]]:
         """Return the first encoder that really opens, its pixel format and its options."""
-        size = self._format.height, self._format.width
-        for name in encoder_names(self._codec, cuda=cuda):
-            pixel_format = choose_pixel_format(
-                name, self._format.pixel_format, *size, turned=self._format.rotation % 180 != 0
-            )
-            hardware = name.endswith("_nvenc")
-            options = encoder_options(name, self._codec, crf, None if hardware else preset, bitrate)
+        source, codec = self._format, self._codec
+        size, turned = (source.height, source.width), source.rotation % 180 != 0
+        for name in encoder_names(codec, cuda=cuda):
+            pixel_format = choose_pixel_format(name, source.pixel_format, *size, turned=turned)
+            options = encoder_options(name, codec, crf, preset, bitrate, source.frame_rate)
             try:
-                _try_encoder(name, pixel_format, options, self._format)
+                _try_encoder(name, pixel_format, options, source)
             except (av.FFmpegError, ValueError):
                 continue
             return name, pixel_format, options
         asked = f" with preset {preset!r}" if preset else ""
         raise UsageError(
-            f"no encoder here writes {self._codec}{asked} at {size[1]}×{size[0]}; check the preset "
+            f"no encoder here writes {codec}{asked} at {size[1]}×{size[0]}; check the preset "
             "and the quality, or choose another codec"
         )
 
