@@ -8,6 +8,7 @@
     ├── InputError                 a source is missing, unreadable or not what it claims to be
     ├── OutputError                a target can't be written (exists, no permission, disk full)
     ├── ModelError                 a network is missing or doesn't fit
+    ├── WireError                  a message that a subscriber got is not one of ours
     └── Interrupted                exit code 130: the user asked to stop
 
 The message of each is one sentence or two: what is wrong, where, and what to do about it.
@@ -23,6 +24,7 @@ __all__ = [
     "OutputError",
     "StreamderainError",
     "UsageError",
+    "WireError",
 ]
 
 
@@ -52,6 +54,10 @@ class OutputError(StreamderainError):
 
 class ModelError(StreamderainError):
     """A network is missing, broken, or not of the shape that streamderain runs."""
+
+
+class WireError(StreamderainError):
+    """A message is damaged, foreign, or of a newer version."""
 
 
 class Interrupted(StreamderainError):  # noqa: N818 - nothing went wrong

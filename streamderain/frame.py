@@ -36,6 +36,9 @@ class Frame:
         bypass: why not, where it didn't: ``corrupt``, ``null``, ...
         rain: rain score 0..1, or None where nobody measured it.
         model: name of the network.
+        decoded: frames that a live camera has given since the start, over all sessions, this one
+            included; 0 for recordings.
+        dropped: live frames that were left out between the one before and this one, by reason.
     """
 
     camera: str
@@ -53,6 +56,8 @@ class Frame:
     bypass: str | None = None
     rain: float | None = None
     model: str | None = None
+    decoded: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,0 +1,175 @@
+"""Batches across cameras: full or due, fair, of one size, and never hopeless."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamderain.inference.cost import CostModel
+from streamderain.inference.sharing import PROBE_S, CameraBatcher
+
+SMALL, LARGE = (4, 6), (8, 12)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    camera: str
+    index: int
+    size: tuple[int, int] = SMALL
+    arrived: float = 0.0
+    deadline: float | None = None
+
+
+def queue(camera, count, **settings):
+    return [Waiting(camera, index, **settings) for index in range(count)]
+
+
+def batcher(limit=4, wait_s=0.0, cost=None):
+    return CameraBatcher(lambda height, width: limit, wait_s, cost or CostModel())
+
+
+def names(choice):
+    return [f"{item.camera}{item.index}" for item in choice.batch]
+
+
+def test_a_full_batch_leaves_at_once():
+    assert names(batcher(4, wait_s=1.0).choose({"a": queue("a", 4)}, 0.0)) == [
+        "a0", "a1", "a2", "a3",
+    ]  # fmt: skip
+
+
+def test_a_partial_batch_waits_for_its_oldest_frame_and_no_longer():
+    here, queues = batcher(4, wait_s=0.01), {"a": queue("a", 1, arrived=5.0)}
+    early = here.choose(queues, 5.0)
+    assert (early.batch, early.wake) == ([], pytest.approx(5.01))
+    assert names(here.choose(queues, 5.01)) == ["a0"]
+
+
+def test_a_silent_camera_delays_nobody():
+    queues = {"a": queue("a", 1), "silent": []}
+    assert names(batcher(4).choose(queues, 0.0)) == ["a0"]
+
+
+def test_cameras_take_turns_within_a_batch():
+    queues = {"a": queue("a", 9), "b": queue("b", 2), "c": queue("c", 1)}
+    assert sorted(names(batcher(4).choose(queues, 0.0))) == ["a0", "a1", "b0", "c0"]
+
+
+def test_cameras_take_turns_from_batch_to_batch():
+    here, served = batcher(1), []
+    queues = {name: queue(name, 3) for name in "abc"}
+    for _ in range(9):
+        (item,) = here.choose(queues, 0.0).batch
+        queues[item.camera].remove(item)
+        served.append(item.camera)
+    assert all(set(served[at : at + 3]) == set("abc") for at in (0, 3, 6))
+
+
+def test_a_new_camera_is_served_next_even_beside_a_fast_one():
+    here = batcher(2)
+    here.choose({"fast": queue("fast", 50)}, 0.0)
+    assert "new0" in names(here.choose({"fast": queue("fast", 50), "new": queue("new", 1)}, 0.0))
+
+
+def test_of_two_sizes_the_one_that_waited_longer_goes_first():
+    queues = {
+        "a": queue("a", 2, arrived=2.0),
+        "b": queue("b", 2, size=LARGE, arrived=1.0),
+    }
+    assert names(batcher(4).choose(queues, 3.0)) == ["b0", "b1"]
+
+
+def test_a_change_of_size_within_a_camera_ends_the_batch():
+    mixed = [Waiting("a", 0), Waiting("a", 1), Waiting("a", 2, LARGE), Waiting("a", 3)]
+    assert names(batcher(4).choose({"a": mixed}, 0.0)) == ["a0", "a1"]
+
+
+def test_frames_that_cannot_be_ready_in_time_are_hopeless():
+    cost = CostModel()
+    cost.observe(SMALL, 1, 0.5)
+    here = batcher(1, cost=cost)
+    here.choose({"a": queue("a", 1)}, 10.0)
+    late = queue("a", 2, arrived=10.0, deadline=10.4)
+    choice = here.choose({"a": late}, 10.0)
+    assert (choice.batch, choice.hopeless) == ([], late)
+
+
+def test_a_batch_is_no_larger_than_its_first_deadline_allows():
+    cost = CostModel()
+    cost.observe(SMALL, 1, 0.1)
+    choice = batcher(8, cost=cost).choose({"a": queue("a", 8, deadline=0.35)}, 0.0)
+    assert (len(choice.batch), choice.hopeless) == (3, [])
+
+
+def test_now_and_then_the_newest_is_tried_all_the_same():
+    cost = CostModel()
+    cost.observe(SMALL, 1, 100.0)
+    here = batcher(4, cost=cost)
+    late = queue("a", 3, deadline=10.0)
+    assert names(here.choose({"a": late}, 0.0)) == ["a2"]
+    assert here.choose({"a": late}, PROBE_S - 0.1).batch == []
+    assert names(here.choose({"a": late}, PROBE_S)) == ["a2"]
+
+
+@given(
+    counts=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), min_size=1),
+    sizes=st.lists(st.sampled_from([SMALL, LARGE]), min_size=12, max_size=12),
+    limit=st.integers(1, 7),
+    seconds=st.floats(0, 0.2),
+    deadline=st.one_of(st.none(), st.floats(0, 2)),
+)
+def test_every_frame_is_chosen_once_in_order_or_given_up(counts, sizes, limit, seconds, deadline):
+    cost = CostModel()
+    cost.observe(SMALL, 1, seconds)
+    here = batcher(limit, cost=cost)
+    queues = {
+        name: [Waiting(name, index, sizes[index], 0.0, deadline) for index in range(count)]
+        for name, count in counts.items()
+    }
+    expected = {(name, index) for name, count in counts.items() for index in range(count)}
+    seen, last, now = set(), {}, 0.0
+    while any(queues.values()):
+        choice = here.choose(queues, now)
+        assert choice.batch or choice.hopeless
+        assert len(choice.batch) <= limit
+        assert len({item.size for item in choice.batch}) <= 1
+        for item in choice.batch:
+            assert item.index > last.get(item.camera, -1)
+            last[item.camera] = item.index
+        for item in [*choice.batch, *choice.hopeless]:
+            assert (item.camera, item.index) not in seen
+            seen.add((item.camera, item.index))
+            queues[item.camera].remove(item)
+        now += cost.expected(SMALL, max(1, len(choice.batch)))
+    assert seen == expected
+
+
+@given(
+    loads=st.dictionaries(st.sampled_from("abcde"), st.integers(1, 6), min_size=2),
+    limit=st.integers(1, 5),
+)
+def test_no_camera_waits_longer_than_one_round_of_the_others(loads, limit):
+    here = batcher(limit)
+    ever = {name: queue(name, 1000) for name in loads}
+    waited = dict.fromkeys(loads, 0)
+    for _ in range(40):
+        chosen = {item.camera for item in here.choose(ever, 0.0).batch}
+        for name in loads:
+            waited[name] = 0 if name in chosen else waited[name] + 1
+            assert waited[name] * limit < len(loads) + limit
+        for name in chosen:
+            ever[name] = ever[name][limit:] or queue(name, 1000)
+
+
+def test_the_cost_is_learnt_by_size_and_guessed_by_pixels():
+    cost = CostModel()
+    assert cost.expected(SMALL, 3) == 0
+    cost.observe(SMALL, 2, 0.2)
+    assert cost.expected(SMALL, 3) == pytest.approx(0.3)
+    assert cost.expected(LARGE, 1) == pytest.approx(0.4)
+    for _ in range(30):
+        cost.observe(SMALL, 1, 1.0)
+    assert cost.expected(SMALL, 1) == pytest.approx(1.0, rel=0.01)
+    with pytest.raises(ValueError, match="can't be"):
+        cost.observe(SMALL, 0, 1.0)
