@@ -16,9 +16,10 @@ from streamderain.models import ModelInfo, available_models, resolve_model
 
 if TYPE_CHECKING:
     from streamderain.bench import BenchResult
+    from streamderain.config import RunConfig
     from streamderain.demo import DemoResult
 
-__all__ = ["show_bench", "show_demo", "show_model", "show_models"]
+__all__ = ["show_bench", "show_config", "show_demo", "show_model", "show_models"]
 
 WIDEST = 120
 """Columns of a table on a wide terminal; more than that is hard to read across."""
@@ -94,6 +95,19 @@ def show_demo(result: DemoResult) -> str:
     )
 
 
+def show_config(config: RunConfig) -> str:
+    """Return a checked configuration as a table: what each camera really does."""
+    table = _table("camera", "source", "policy", "outputs")
+    for name in config.cameras:
+        camera = config.camera(name)
+        outputs = [
+            output.address if output.type == "zeromq" else f"record to {output.folder}"
+            for output in camera.outputs
+        ]
+        table.add_row(name, camera.parsed.shown, camera.effective_policy, "\n".join(outputs))
+    return f"{_text(table)}\n{len(config.cameras)} cameras through {config.model}; it is valid."
+
+
 def _as_json(info: ModelInfo) -> dict[str, object]:
     if info.card is None:
         return {"name": info.name}
@@ -103,7 +117,13 @@ def _as_json(info: ModelInfo) -> dict[str, object]:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        numeric = index > 0 and column not in {"speed", "alone or together"}
+        numeric = index > 0 and column not in {
+            "speed",
+            "alone or together",
+            "source",
+            "policy",
+            "outputs",
+        }
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table
 

@@ -6,12 +6,29 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from streamderain.frame import Frame
-from streamderain.inference.backend import Backend
+from streamderain.frame import Frame, Pixels
+from streamderain.inference.backend import Backend, Frames
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.tiling import choose_tile, run_tiled
 
-__all__ = ["Derainer"]
+__all__ = ["Derainer", "derain"]
+
+
+def derain(backend: Backend, pictures: Sequence[Pixels]) -> Frames:
+    """Run pictures of one size through the network, in tiles where memory asks for it.
+
+    Args:
+        backend: what runs the network.
+        pictures: uint8 H×W×3 RGB, at least one.
+
+    Returns:
+        uint8 N×H×W×3.
+
+    Raises:
+        ModelError: the network failed.
+    """
+    height, width = pictures[0].shape[:2]
+    return run_tiled(backend.run, np.stack(pictures), choose_tile(height, width))
 
 
 class Derainer:
@@ -56,9 +73,7 @@ class Derainer:
     def _run(self, group: Sequence[Frame]) -> Sequence[Frame]:
         chosen = [frame for frame in group if self._wants(frame)]
         if chosen:
-            stacked = np.stack([frame.pixels for frame in chosen])
-            tile = choose_tile(*chosen[0].size)
-            derained = run_tiled(self._backend.run, stacked, tile)
+            derained = derain(self._backend, [frame.pixels for frame in chosen])
             for frame, pixels in zip(chosen, derained, strict=True):
                 if self._keep_original:
                     frame.original = frame.pixels

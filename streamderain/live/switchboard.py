@@ -103,6 +103,7 @@ class Switchboard:
     def __init__(self, batcher: CameraBatcher) -> None:
         self._batcher = batcher
         self._cameras: dict[str, _Camera] = {}
+        self._moved: set[str] = set()
 
     def add(self, camera: str, settings: LaneSettings, outlets: Mapping[str, Outlet]) -> None:
         """Add a camera with its writers' queues.
@@ -133,7 +134,7 @@ class Switchboard:
         frame.dropped = dict(here.pending)
         here.pending.clear()
         here.lane.offer(frame, now)
-        self._leave(here, now)
+        self._leave(camera, now)
 
     def work(self, now: float) -> Work:
         """Return the next batch for the network, and let go what it has no time for."""
@@ -162,12 +163,12 @@ class Switchboard:
                 ticket.frame.pixels = derained[index]
                 ticket.frame.derained, ticket.frame.model = True, model
         for camera in {ticket.frame.camera for ticket in tickets}:
-            self._leave(self._cameras[camera], now)
+            self._leave(camera, now)
 
     def sweep(self, now: float) -> None:
         """Let go of frames whose time has come."""
-        for here in self._cameras.values():
-            self._leave(here, now)
+        for camera in self._cameras:
+            self._leave(camera, now)
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`sweep` has something to do at the latest."""
@@ -181,6 +182,11 @@ class Switchboard:
     def settle(self, outlet: str, frame: Frame, *, written: bool) -> None:
         """Note whether a writer wrote its frame."""
         self._cameras[frame.camera].outlets[outlet].settle(frame, written=written)
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether any frame is on its way through the network."""
+        return any(len(here.lane) for here in self._cameras.values())
 
     def is_idle(self, camera: str) -> bool:
         """Whether none of the camera's frames is under way."""
@@ -199,7 +205,14 @@ class Switchboard:
             dict(here.skipped + here.lane.dropped), outlets,
         )  # fmt: skip
 
-    def _leave(self, here: _Camera, now: float) -> None:
+    def moved(self) -> set[str]:
+        """Return the cameras of which frames have left the network's lane since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def _leave(self, camera: str, now: float) -> None:
+        here = self._cameras[camera]
+        before = len(here.lane)
         for frame in here.lane.leave(now):
             if frame.derained:
                 here.derained += 1
@@ -207,3 +220,5 @@ class Switchboard:
                 here.bypassed[frame.bypass or "unknown"] += 1
             for outlet in here.outlets.values():
                 outlet.offer(frame)
+        if len(here.lane) != before:
+            self._moved.add(camera)

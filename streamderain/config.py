@@ -1,0 +1,271 @@
+"""The configuration of ``streamderain run``, as models; ``configs/cameras.yaml`` explains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from streamderain.arguments import parse_duration, parse_size
+from streamderain.errors import UsageError
+from streamderain.source import Source, SourceKind, parse_source
+
+__all__ = [
+    "CameraConfig",
+    "CameraDefaults",
+    "Curve",
+    "Output",
+    "RecordOutput",
+    "RunConfig",
+    "ZeroMqOutput",
+]
+
+CAMERA_ID = r"^[A-Za-z0-9._-]{1,64}$"
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+    return value
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            height, width = parse_size(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return (width, height)
+    return value
+
+
+def _address(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    if scheme not in ("tcp", "ipc") or not rest:
+        raise ValueError("an address is tcp://HOST:PORT or ipc:///PATH")
+    if scheme == "tcp" and not rest.rpartition(":")[2].isdigit():
+        raise ValueError("an address over tcp ends in a port, e.g. tcp://127.0.0.1:5555")
+    return value
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0, le=86400),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}],
+            "description": "seconds, or text like 500ms, 10s, 2m, 1h",
+        }
+    ),
+]
+PictureSize = Annotated[
+    tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]],
+    BeforeValidator(_size),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+x[0-9]+$"}),
+]
+CameraId = Annotated[str, StringConstraints(pattern=CAMERA_ID)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Curve(_Strict):
+    """Encryption and access by keys, made with ``streamderain keys``."""
+
+    secret_key: Path
+    """File with the publisher's secret key, ``server.key_secret``."""
+    clients: Path | None = None
+    """Folder with the public keys of those who may read; without it, who knows the server's may."""
+
+
+class ZeroMqOutput(_Strict):
+    """Publish frames over ZeroMQ; see docs/wire.md."""
+
+    type: Literal["zeromq"] = "zeromq"
+    address: Annotated[str, AfterValidator(_address)] = "tcp://127.0.0.1:5555"
+    """Where subscribers connect: tcp://HOST:PORT, or ipc:///PATH on this machine."""
+    pattern: Literal["pub", "push"] = "pub"
+    """pub gives every subscriber every frame, push gives each frame to one worker."""
+    codec: Literal["auto", "raw", "jpeg", "png"] = "auto"
+    """Of the pictures; auto is jpeg over tcp and raw over ipc."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """Of JPEG."""
+    pixfmt: Literal["rgb24", "bgr24"] = "rgb24"
+    """Order of the colours in raw pictures."""
+    high_water_mark: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Messages that may wait for one subscriber before the newest are lost to it."""
+    heartbeat: Seconds = 1.0
+    """How often each camera says that it is there."""
+    queue: Annotated[int, Field(ge=1, le=64)] = 4
+    """Frames of one camera that may wait to be encoded."""
+    curve: Curve | None = None
+    """Encryption; without it anyone who reaches the address may read."""
+
+    @property
+    def payload(self) -> Literal["raw", "jpeg", "png"]:
+        """The codec, decided."""
+        if self.codec != "auto":
+            return self.codec
+        return "raw" if self.address.startswith("ipc:") else "jpeg"
+
+
+class RecordOutput(_Strict):
+    """Record the clean video in segments that are whole and playable even after a crash."""
+
+    type: Literal["record"] = "record"
+    folder: Path
+    """Where the segments go; {camera} in it is replaced by the camera's id."""
+    segment: Seconds = 600.0
+    """Length of a segment; the next begins at the first frame after it."""
+    container: Literal["mkv", "mp4"] = "mp4"
+    """Of the files; mp4 is fragmented."""
+    codec: Literal["h264", "hevc"] = "h264"
+    """Of the video."""
+    crf: Annotated[int, Field(ge=0, le=51)] = 23
+    """Quality of the encoder, lower is better."""
+    preset: str = "veryfast"
+    """Speed of the encoder, by its own names."""
+    queue: Annotated[int, Field(ge=1, le=64)] = 32
+    """Frames that may wait to be encoded."""
+
+
+Output = Annotated[ZeroMqOutput | RecordOutput, Field(discriminator="type")]
+
+
+class CameraDefaults(_Strict):
+    """What every camera does unless it says otherwise."""
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP carries the pictures; udp loses some on a bad network, tcp none."""
+    user: str | None = None
+    """For RTSP and HTTP; better here than in the address, where @ and / have to be escaped."""
+    password: str | None = None
+    """Belongs into the environment: password: ${GATE_PASSWORD}"""
+    hwaccel: Literal["none", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"] = "none"
+    """Decode on such a device where that works, else on the CPU."""
+    timeout: Seconds = 10.0
+    """For connecting."""
+    stall: Seconds = 5.0
+    """So long without a frame, and the camera is taken for stuck and connected to anew."""
+    backoff: Seconds = 1.0
+    """Before the first try to reconnect; doubled at each further one."""
+    backoff_most: Seconds = 30.0
+    """At most so long between two tries, for ever."""
+    max_fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Frames above this rate are left out (dropped as max_fps)."""
+    region: tuple[int, int, int, int] | None = None
+    """Only this part of the picture: left, top, width and height in pixels."""
+    resize: PictureSize | None = None
+    """Scale the picture (or the region) to WIDTHxHEIGHT."""
+    policy: Literal["latest", "drop-oldest", "block"] | None = None
+    """What waits for the network when it is busy: only the newest frame (latest, the default for
+    cameras), up to queue frames (drop-oldest), or the reader itself (block, for files)."""
+    queue: Annotated[int, Field(ge=1, le=64)] = 4
+    """Frames that may wait for the network."""
+    staleness: Seconds = 0.5
+    """So long after its arrival a frame leaves at the latest, derained or not."""
+    overload: Literal["pass", "drop"] = "pass"
+    """What can't be derained in time leaves as it came, or is dropped."""
+    loop: bool = True
+    """Begin a file anew at its end."""
+    pace: bool = True
+    """Play a file at its own speed; false plays it as fast as it can be cleaned."""
+    outputs: Annotated[list[Output], Field(min_length=1)] = [ZeroMqOutput()]
+    """Where the frames go."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 16):
+            raise ValueError("region is left, top, width and height, at least 16 pixels each side")
+        if self.backoff_most < self.backoff:
+            raise ValueError("backoff_most must not be below backoff")
+        return self
+
+
+class CameraConfig(CameraDefaults):
+    """One camera."""
+
+    source: Annotated[str, StringConstraints(min_length=1)]
+    """rtsp://, rtsps://, http(s):// (MJPEG, HLS), a file, /dev/video0, or scene:heavy."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        try:
+            parse_source(self.source)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def parsed(self) -> Source:
+        """What kind of source it is."""
+        return parse_source(self.source, self.user, self.password)
+
+    @property
+    def effective_policy(self) -> Literal["latest", "drop-oldest", "block"]:
+        """The policy, decided: ``block`` for files, ``latest`` for what can't wait."""
+        if self.policy is not None:
+            return self.policy
+        return "block" if self.parsed.kind is SourceKind.FILE else "latest"
+
+
+class RunConfig(_Strict):
+    """Everything that ``streamderain run`` needs."""
+
+    model: str = "attention-s"
+    """Name of a shipped network, or an .onnx file."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs."""
+    batch: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Frames a run of the network; chosen by device and frame size unless given."""
+    batch_wait: Seconds = 0.01
+    """How long a frame may wait for others to fill its batch."""
+    stats: Seconds = 10.0
+    """How often a line for each camera is logged."""
+    defaults: CameraDefaults = CameraDefaults()
+    """For all cameras."""
+    cameras: Annotated[dict[CameraId, CameraConfig], Field(min_length=1)]
+    """By id: letters, digits, dots, dashes and underscores, up to 64 of them."""
+
+    def camera(self, name: str) -> CameraConfig:
+        """Return a camera with what it doesn't say itself taken from ``defaults``."""
+        own = self.cameras[name]
+        inherited = {
+            field: getattr(self.defaults, field)
+            for field in CameraDefaults.model_fields
+            if field not in own.model_fields_set
+        }
+        return own.model_copy(update=inherited)
+
+    @model_validator(mode="after")
+    def _agreed(self) -> Self:
+        sockets: dict[str, ZeroMqOutput] = {}
+        for name in self.cameras:
+            camera = self.camera(name)
+            if camera.backoff_most < camera.backoff:
+                raise ValueError(f"camera {name}: backoff_most must not be below backoff")
+            for output in camera.outputs:
+                if not isinstance(output, ZeroMqOutput):
+                    continue
+                other = sockets.setdefault(output.address, output)
+                if other != output:
+                    raise ValueError(
+                        f"the outputs at {output.address} differ; cameras that share an address "
+                        "share all its settings"
+                    )
+        return self

@@ -1,0 +1,220 @@
+"""One camera: the thread that reads it, and how the watchdog keeps it going."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from streamderain.channel import Cancelled
+from streamderain.frame import Frame
+from streamderain.live.exchange import Exchange
+from streamderain.live.supervision import Action, Change, Fault, Supervision
+from streamderain.readers.capture import RateLimiter
+from streamderain.readers.live import (
+    Captured,
+    LiveSource,
+    Shape,
+    SourceLostError,
+    SourceRefusedError,
+    SourceWrongError,
+)
+
+__all__ = ["CameraHealth", "CameraWorker"]
+
+log = logging.getLogger("streamderain")
+
+MAX_STUCK = 3
+"""Threads of one camera that may hang inside a driver or a library before no more are started."""
+
+
+class CameraHealth:
+    """Counts of one camera beside its frames.
+
+    Attributes:
+        corrupt: frames that came damaged.
+        damaged: packets that could not be decoded at all.
+        connects: how often a first frame came.
+    """
+
+    def __init__(self) -> None:
+        self.corrupt = self.damaged = self.connects = 0
+
+
+class CameraWorker:
+    """Reads one camera into the exchange, for ever.
+
+    Args:
+        name: the camera's id.
+        open_source: connects; raises one of the faults of ``readers.live``.
+        exchange: takes the frames.
+        supervision: decides when to connect and when to give up.
+        shape: cuts and scales.
+        max_fps: frames a second at most, or None.
+        loops: a source that ends begins anew (a file).
+        ends: a source that ends is over (a file); else it is lost (a camera).
+        bypass: frames don't go into the network, for this reason; or None.
+        tell: is told every change of state.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_source: Callable[[], LiveSource],
+        exchange: Exchange,
+        supervision: Supervision,
+        *,
+        shape: Shape,
+        max_fps: float | None = None,
+        loops: bool = False,
+        ends: bool = False,
+        bypass: str | None = None,
+        tell: Callable[[str, Change], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._open, self._exchange, self._supervision = open_source, exchange, supervision
+        self._shape, self._max_fps = shape, max_fps
+        self._loops, self._ends, self._bypass = loops, ends, bypass
+        self._tell, self._clock = tell, clock
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._sessions = 0
+        self._source: LiveSource | None = None
+        self._thread: threading.Thread | None = None
+        self._stuck: list[threading.Thread] = []
+        self._stopping = False
+        self.health = CameraHealth()
+
+    def tend(self) -> None:
+        """Do what is due: connect, or give up on a thread that hangs."""
+        with self._lock:
+            if self._stopping:
+                return
+            action = self._supervision.due(self._clock())
+            if action is Action.ABANDON:
+                self._abandon()
+            elif action is Action.CONNECT:
+                self._start()
+            changes = self._supervision.changes()
+        for change in changes:
+            self._tell(self.name, change)
+
+    def state(self) -> tuple[str, str | None]:
+        """Return the state and why."""
+        with self._lock:
+            return self._supervision.state.value, self._supervision.message
+
+    def stop(self) -> None:
+        """Begin no connection any more, and end what can be ended from here."""
+        with self._lock:
+            self._stopping = True
+            self._generation += 1
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread; False where it is still busy, and is left to the system."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
+
+    def _start(self) -> None:
+        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+        now = self._clock()
+        self._supervision.started(now)
+        if len(self._stuck) >= MAX_STUCK:
+            self._supervision.lost(
+                Fault.DEFECT,
+                f"{len(self._stuck)} connections hang and can't be ended; restart streamderain",
+                now,
+            )
+            return
+        self._generation += 1
+        self._thread = threading.Thread(
+            target=self._run, args=(self._generation,), name=f"read {self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def _abandon(self) -> None:
+        """Leave a thread that hangs to itself; what it still gives is not taken."""
+        self._generation += 1
+        if self._thread is not None:
+            self._stuck.append(self._thread)
+        self._supervision.lost(Fault.LOST, "the connection hung; it was given up", self._clock())
+
+    def _run(self, generation: int) -> None:
+        try:
+            with self._open() as source:
+                self._read(source, generation)
+                notes = source.notes
+            self._over(generation, notes)
+        except Cancelled:
+            pass
+        except SourceLostError as error:
+            self._lost(generation, Fault.LOST, str(error))
+        except SourceRefusedError as error:
+            self._lost(generation, Fault.REFUSED, str(error))
+        except SourceWrongError as error:
+            self._lost(generation, Fault.WRONG, str(error))
+        except Exception as error:
+            log.exception("%s: a defect of streamderain; the camera is started anew", self.name)
+            self._lost(generation, Fault.DEFECT, f"unexpected {type(error).__name__}: {error}")
+
+    def _read(self, source: LiveSource, generation: int) -> None:
+        limiter, part, index, damaged, said = RateLimiter(self._max_fps), -1, 0, 0, 0
+        session = 0
+        for captured in source:
+            with self._lock:
+                if generation != self._generation:
+                    raise Cancelled
+                self._supervision.got(self._clock())
+                if captured.part != part:
+                    part, index, limiter = captured.part, 0, RateLimiter(self._max_fps)
+                    session, self._sessions = self._sessions, self._sessions + 1
+                self.health.connects = self._supervision.connects
+                self.health.corrupt += captured.corrupt
+                self.health.damaged += source.damaged - damaged
+                damaged = source.damaged
+            for note in source.notes[said:]:
+                log.warning("%s: %s", self.name, note)
+            said = len(source.notes)
+            self._hand_on(captured, session, index, limiter)
+            index += 1
+            with self._lock:
+                self._supervision.reading(self._clock())
+
+    def _hand_on(self, captured: Captured, session: int, index: int, limiter: RateLimiter) -> None:
+        seconds = captured.taken.ns / 1e9
+        if captured.pts is not None:
+            seconds = float(captured.pts * captured.time_base)
+        if not limiter.admits(seconds):
+            self._exchange.skip(self.name, "max_fps")
+            return
+        frame = Frame(
+            self.name, session, index, captured.pts, captured.time_base,
+            self._shape.apply(captured.pixels()), t_capture_ns=captured.taken.ns,
+            t_source=captured.taken.source, corrupt=captured.corrupt,
+            bypass="corrupt" if captured.corrupt else self._bypass,
+        )  # fmt: skip
+        self._exchange.offer(self.name, frame)
+
+    def _over(self, generation: int, notes: list[str]) -> None:
+        """The source gave its last frame."""
+        with self._lock:
+            if generation != self._generation:
+                return
+            now = self._clock()
+            if self._loops:
+                self._supervision.again(now)
+            elif self._ends:
+                self._supervision.ended(now)
+            else:
+                self._supervision.lost(Fault.LOST, "the camera ended the stream", now)
+
+    def _lost(self, generation: int, fault: Fault, message: str) -> None:
+        with self._lock:
+            if generation == self._generation:
+                self._supervision.lost(fault, message, self._clock())
