@@ -91,9 +91,11 @@ def read_public_key(path: Path) -> bytes:
 def _read(path: Path) -> tuple[bytes, bytes | None]:
     import zmq.auth
 
+    if not path.exists():
+        raise InputError(f"{path} does not exist; 'streamderain keys' makes keys")
     try:
         public, secret = zmq.auth.load_certificate(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it holds no key"
         raise InputError(
             f"{path} can't be read as a key ({reason}); 'streamderain keys' makes one"

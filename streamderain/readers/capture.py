@@ -103,6 +103,8 @@ class RateLimiter:
 
     def admits(self, seconds: float) -> bool:
         """Whether the frame of that time goes through."""
+        if not self._period:
+            return True
         if self._due is None or seconds < self._due - 10 * max(1.0, self._period):
             self._due = seconds  # the first, or a clock that began anew
         if seconds < self._due - 0.1 * self._period:

@@ -40,7 +40,7 @@ SAY_EVERY_S = 10.0
 REFUSALS = {
     zmq.Event.HANDSHAKE_FAILED_AUTH: "its key is not among those of the clients",
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "it has no key, or another publisher's",
-    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "it hung up before it had proved its key",
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "it has no key, or another publisher's",
 }
 
 

@@ -1,0 +1,254 @@
+"""The configuration: inherited, filled from the environment, and refused line by line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streamderain.config import CameraDefaults, RecordOutput, RunConfig, ZeroMqOutput
+from streamderain.configfile import load_config, schema
+from streamderain.errors import ConfigError, UsageError
+from streamderain.source import SourceKind, hide_secrets, parse_source
+
+REFERENCE = Path(__file__).parents[1] / "configs" / "cameras.yaml"
+
+
+def written(tmp_path, text, name="cameras.yaml"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(tmp_path, text, **environment):
+    return load_config(written(tmp_path, text), environment)
+
+
+def refused(tmp_path, text, **environment):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, **environment)
+    assert caught.value.exit_code == 2
+    return str(caught.value).replace(str(tmp_path), "")
+
+
+def test_a_camera_needs_nothing_but_its_source(tmp_path):
+    config = load(tmp_path, "cameras:\n  gate: {source: 'rtsp://10.0.0.5/live'}\n")
+    gate = config.camera("gate")
+    assert gate.parsed.kind is SourceKind.NETWORK
+    assert (gate.effective_policy, gate.transport, gate.outputs) == (
+        "latest", "tcp", [ZeroMqOutput()],
+    )  # fmt: skip
+
+
+def test_cameras_inherit_what_they_do_not_say(tmp_path):
+    config = load(
+        tmp_path,
+        """
+defaults: {transport: udp, max_fps: 10, stall: 8s}
+cameras:
+  a: {source: rtsp://h/a}
+  b: {source: rtsp://h/b, transport: tcp, max_fps: null}
+""",
+    )
+    a, b = config.camera("a"), config.camera("b")
+    assert (a.transport, a.max_fps, a.stall) == ("udp", 10, 8)
+    assert (b.transport, b.max_fps, b.stall) == ("tcp", None, 8)
+
+
+def test_files_wait_and_cameras_do_not(tmp_path):
+    config = load(
+        tmp_path,
+        "cameras: {f: {source: a.mp4}, s: {source: scene}, w: {source: /dev/video0}, "
+        "x: {source: a.mp4, policy: latest}}",
+    )
+    found = {name: config.camera(name).effective_policy for name in config.cameras}
+    assert found == {"f": "block", "s": "latest", "w": "latest", "x": "latest"}
+
+
+def test_paths_start_from_the_files_folder(tmp_path):
+    config = load(
+        tmp_path,
+        """
+model: nets/my.onnx
+defaults:
+  outputs:
+    - {type: record, folder: out}
+    - {type: zeromq, curve: {secret_key: k/server.key_secret, clients: k/clients}}
+cameras: {f: {source: clips/a.mp4}, abs: {source: /clips/a.mp4}}
+""",
+    )
+    record, publish = config.camera("f").outputs
+    assert isinstance(record, RecordOutput)
+    assert record.folder == tmp_path / "out"
+    assert publish.curve.secret_key == tmp_path / "k" / "server.key_secret"
+    assert config.model == str(tmp_path / "nets/my.onnx")
+    assert config.camera("f").parsed.address == str(tmp_path / "clips/a.mp4")
+    assert config.camera("abs").parsed.address == "/clips/a.mp4"
+
+
+def test_secrets_come_from_the_environment_and_are_escaped_in_addresses(tmp_path):
+    config = load(
+        tmp_path,
+        """
+cameras:
+  a: {source: "rtsp://admin:${PW}@${HOST}/live"}
+  b: {source: "rtsp://h/live", user: admin, password: "${PW}"}
+  c: {source: "rtsp://${NONE:-fallback}/live"}
+""",
+        PW="p@ss/w:rd",
+        HOST="10.0.0.5:8554",
+    )
+    assert config.camera("a").parsed.address == "rtsp://admin:p%40ss%2Fw%3Ard@10.0.0.5:8554/live"
+    assert config.camera("b").parsed.address == "rtsp://admin:p%40ss%2Fw%3Ard@h/live"
+    assert config.camera("c").parsed.address == "rtsp://fallback/live"
+    for name in "ab":
+        assert "p@ss/w:rd" in config.camera(name).parsed.secrets
+        assert "p" not in config.camera(name).parsed.shown.replace("rtsp", "")
+
+
+def test_every_problem_is_told_with_its_line_and_key(tmp_path):
+    said = refused(
+        tmp_path,
+        """devise: cpu
+defaults:
+  transport: tpc
+  stall: 5 days
+  outputs:
+    - {type: zeromq, adress: x}
+    - {type: foo}
+cameras:
+  gate:
+    source: rtsp://h/x
+    max_fps: -3
+    region: [0, 0, 4, 4]
+  "a b":
+    source: scene
+  c:
+    sources: x
+  d:
+    source: ftp://h/x
+""",
+    )
+    assert said.splitlines() == [
+        "/cameras.yaml:1: devise: unknown key; did you mean device?",
+        "/cameras.yaml:3: defaults.transport: input should be 'tcp' or 'udp', not 'tpc'",
+        "/cameras.yaml:4: defaults.stall: a duration is written like 5s, 500ms, 2m or 1h, not "
+        "'5 days'",
+        "/cameras.yaml:6: defaults.outputs[0].adress: unknown key; did you mean address?",
+        "/cameras.yaml:7: defaults.outputs[1]: type must be one of 'zeromq', 'record'",
+        "/cameras.yaml:11: cameras.gate.max_fps: input should be greater than 0, not -3",
+        "/cameras.yaml:13: cameras.a b: a camera's id is 1 to 64 letters, digits, dots, dashes "
+        "and underscores",
+        "/cameras.yaml:15: cameras.c.source: is missing",
+        "/cameras.yaml:16: cameras.c.sources: unknown key; did you mean source?",
+        "/cameras.yaml:17: cameras.d: a source of the kind ftp:// is not known; there are "
+        "rtsp://, rtsps://, http://, https://, rtmp://, rtmps://, srt://, udp://, rtp://, files, "
+        "/dev/video0 and scene:heavy",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no configuration"),
+        ("- a\n", "holds no configuration"),
+        ("cameras: {}\n", "cameras: "),
+        ("model: x\n", "cameras: is missing"),
+        ("cameras: {a: {source: x}\n", "not valid YAML"),
+        ("cameras:\n  a: {source: x}\n  a: {source: y}\n", ":3: cameras.a: is there twice"),
+        ("cameras: {a: {source: '${NOPE}'}}", "variable NOPE is not set"),
+        ("cameras: {a: {source: x, region: [0, 0, 4, 4]}}", "at least 16 pixels"),
+        ("cameras: {a: {source: x, resize: big}}", "WIDTHxHEIGHT"),
+        ("cameras: {a: {source: x, outputs: []}}", "outputs"),
+        ("cameras: {a: {source: x, backoff: 60s}}", "backoff_most"),
+        ("cameras: {a: {source: x, outputs: [{type: zeromq, address: host}]}}", "tcp://HOST:PORT"),
+        (
+            "cameras:\n  a: {source: x, outputs: [{type: zeromq, codec: raw}]}\n  b: {source: y}\n",
+            "the outputs at tcp://127.0.0.1:5555 differ",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, text, words):
+    assert words in refused(tmp_path, text)
+
+
+def test_no_message_repeats_a_password(tmp_path):
+    said = refused(
+        tmp_path,
+        "cameras:\n  a: {source: 'foo://admin:s3cr3t@h', password: 12345}\n"
+        "  b: {source: 'rtsp://u:s3@cr3t/x@h/y'}\n",
+    )
+    assert "s3" not in said
+    assert "12345" not in said
+    assert "cameras.a.password" in said
+    assert "%40" in said
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_config(tmp_path / "none.yaml")
+    binary = tmp_path / "a.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load_config(binary)
+
+
+def test_the_reference_is_valid_and_names_every_key():
+    config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
+    text = REFERENCE.read_text(encoding="utf-8")
+    for model in (RunConfig, CameraDefaults, ZeroMqOutput, RecordOutput):
+        for field in model.model_fields:
+            assert f"{field}:" in text, f"{model.__name__}.{field} is not explained"
+    assert len(config.cameras) >= 4
+
+
+def test_the_reference_shows_the_defaults_as_they_are():
+    config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
+    plain = CameraDefaults()
+    for field in CameraDefaults.model_fields:
+        if field in ("outputs", "user", "password"):
+            continue
+        assert getattr(config.defaults, field) == getattr(plain, field), field
+
+
+def test_the_schema_is_one_and_refuses_unknown_keys():
+    made = json.loads(json.dumps(schema()))
+    assert made["additionalProperties"] is False
+    assert set(made["required"]) == {"cameras"}
+    defaults = made["$defs"]["CameraDefaults"]["properties"]
+    assert all("description" in value or "$ref" in value for value in defaults.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "shown"),
+    [
+        ("rtsp://u:p@h:554/a", SourceKind.NETWORK, "rtsp://h:554/a"),
+        ("RTSP://h/a@b", SourceKind.NETWORK, "RTSP://h/a@b"),
+        ("http://[::1]:80/x.m3u8", SourceKind.NETWORK, "http://[::1]:80/x.m3u8"),
+        ("/dev/video2", SourceKind.WEBCAM, "/dev/video2"),
+        ("file:///a b.mp4", SourceKind.FILE, "/a b.mp4"),
+        ("scene:light?size=320x240&fps=10", SourceKind.SCENE, "scene:light?size=320x240&fps=10"),
+    ],
+)
+def test_sources_are_understood(text, kind, shown):
+    source = parse_source(text)
+    assert (source.kind, source.shown) == (kind, shown)
+
+
+@pytest.mark.parametrize(
+    "text", ["rtsp://", "rtsp://h:99999/", "rtsp://u:a@b/c@h/x", "rtsp://u:a/b@h/x", "scene:hail"]
+)
+def test_sources_that_cannot_be_are_refused(text):
+    with pytest.raises(UsageError):
+        parse_source(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp://u:hunter2@h/x was lost",
+        "x http://hunter2@h/ y rtsp://a:b@c/hunter2@d",
+        "the password hunter2 is wrong, also hunter%322",
+    ],
+)
+def test_secrets_are_hidden_wherever_they_stand(text):
+    assert "hunter" not in hide_secrets(text, ["hunter2", "hunter%322"])
