@@ -1,0 +1,262 @@
+"""A camera's threads: sessions, faults, stuck connections, defects; with a source made of a list."""
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamderain.channel import Cancelled
+from streamderain.inference.cost import CostModel
+from streamderain.inference.sharing import CameraBatcher
+from streamderain.live.camera import MAX_STUCK, CameraWorker
+from streamderain.live.exchange import Exchange
+from streamderain.live.lane import LaneSettings
+from streamderain.live.outlet import Outlet
+from streamderain.live.supervision import GRACE_S, REFUSED_S, Backoff, Supervision
+from streamderain.live.switchboard import Switchboard
+from streamderain.readers.capture import CaptureTime
+from streamderain.readers.live import (
+    Captured,
+    Shape,
+    SourceLostError,
+    SourceRefusedError,
+    SourceWrongError,
+)
+from tests.waiting import until
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Source:
+    """Gives pictures by a list; an exception in it is raised, an event is waited for."""
+
+    damaged = 0
+
+    def __init__(self, *steps):
+        self.steps, self.notes, self.closed = steps, [], False
+
+    def __iter__(self):
+        for index, step in enumerate(self.steps):
+            if isinstance(step, threading.Event):
+                step.wait(20)
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                yield captured(index, **(step or {}))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        self.closed = True
+
+
+def captured(index, part=0, corrupt=False, size=(20, 30), fps=25):
+    pixels = np.full((*size, 3), index, np.uint8)
+    time = CaptureTime(10**18 + index, "pts")
+    return Captured(part, index * 90000 // fps, Fraction(1, 90000), time, corrupt, lambda: pixels)
+
+
+class Rig:
+    """A worker with its surroundings; connections come from a list."""
+
+    def __init__(self, *sources, **settings):
+        self.clock, self.sources, self.told = Clock(), list(sources), []
+        self.opened = 0
+        batcher = CameraBatcher(lambda height, width: 1, 0.0, CostModel())
+        self.exchange = Exchange(Switchboard(batcher), self.clock)
+        lane = settings.pop("lane", LaneSettings("latest", staleness_s=1e6))
+        self.exchange.add("gate", lane, {"publish": Outlet("publish", 64)})
+        self.worker = CameraWorker(
+            "gate", self.open, self.exchange,
+            Supervision(Backoff(1.0, 30.0, lambda: 1.0), timeout_s=10.0, stall_s=5.0),
+            shape=settings.pop("shape", Shape()), tell=self.tell, clock=self.clock,
+            **{"bypass": "null", **settings},
+        )  # fmt: skip
+
+    def open(self):
+        self.opened += 1
+        source = self.sources.pop(0)
+        if isinstance(source, Exception):
+            raise source
+        return source
+
+    def tell(self, name, change):
+        self.told.append((change.state.value, change.message))
+
+    def tend(self):
+        self.worker.tend()
+        return self
+
+    def run(self):
+        """Let the connection that is due run to its end."""
+        self.tend()
+        assert self.worker.join(10)
+        return self.tend()
+
+    def frames(self):
+        found = []
+        while (frame := self.exchange.take("gate", "publish", timeout=0)) is not None:
+            found.append(frame)
+            self.exchange.settle("publish", frame, written=True)
+        return found
+
+
+def test_frames_come_with_session_index_and_time():
+    rig = Rig(Source(None, None, None), ends=True).run()
+    frames = rig.frames()
+    assert [(frame.session, frame.index, frame.decoded) for frame in frames] == [
+        (0, 0, 1), (0, 1, 2), (0, 2, 3),
+    ]  # fmt: skip
+    assert (frames[1].t_capture_ns, frames[1].t_source) == (10**18 + 1, "pts")
+    assert rig.worker.state() == ("ended", None)
+    assert rig.told == [("live", None), ("ended", None)]
+
+
+def test_a_change_of_format_is_a_new_session():
+    source = Source(None, None, {"part": 1, "size": (40, 60)}, {"part": 1, "size": (40, 60)})
+    frames = Rig(source, ends=True).run().frames()
+    assert [(frame.session, frame.index, frame.size) for frame in frames] == [
+        (0, 0, (20, 30)), (0, 1, (20, 30)), (1, 0, (40, 60)), (1, 1, (40, 60)),
+    ]  # fmt: skip
+
+
+def test_a_reconnect_is_a_new_session_and_the_count_goes_on():
+    rig = Rig(Source(None, SourceLostError("gate was lost: reset")), Source(None)).run()
+    assert rig.worker.state() == ("backoff", "gate was lost: reset")
+    rig.clock.now += 1.0
+    rig.run()
+    assert [(f.session, f.index, f.decoded) for f in rig.frames()] == [(0, 0, 1), (1, 0, 2)]
+    assert ("backoff", "gate was lost: reset") in rig.told
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"),
+    [(SourceRefusedError("refused"), "failed"), (SourceWrongError("no stream"), "failed"),
+     (SourceLostError("no route"), "backoff")],
+)  # fmt: skip
+def test_faults_at_the_start_are_named_and_tried_again(fault, state):
+    rig = Rig(fault, Source(None), ends=True).run()
+    assert rig.worker.state() == (state, str(fault))
+    rig.clock.now += REFUSED_S
+    rig.run()
+    assert len(rig.frames()) == 1
+
+
+def test_a_defect_is_contained_reported_and_tried_again(caplog):
+    rig = Rig(Source(None, RuntimeError("oops")), Source(None), ends=True).run()
+    assert rig.worker.state() == ("failed", "unexpected RuntimeError: oops")
+    assert "Traceback" in caplog.text
+    rig.clock.now += REFUSED_S
+    rig.run()
+    assert len(rig.frames()) == 2
+
+
+def test_a_stuck_connection_is_given_up_and_what_it_gives_later_is_not_taken():
+    stuck = threading.Event()
+    rig = Rig(Source(None, stuck, None, None), Source(None, None), ends=True)
+    rig.tend()
+    until(lambda: rig.worker.health.connects)
+    until(lambda: rig.worker._supervision._waiting_since is not None)
+    rig.clock.now += 5.0
+    rig.tend()
+    assert rig.worker.state() == ("stalled", "no frame for 5 s")
+    rig.clock.now += GRACE_S
+    rig.tend()
+    assert rig.worker.state()[0] == "backoff"
+    rig.clock.now += 1.0
+    rig.run()
+    stuck.set()
+    until(lambda: not any(thread.is_alive() for thread in rig.worker._stuck))
+    assert [frame.session for frame in rig.frames()] == [0, 1, 1]
+
+
+def test_so_many_stuck_connections_and_no_more_are_made():
+    stuck = threading.Event()
+    rig = Rig(*[Source(stuck) for _ in range(MAX_STUCK + 1)])
+    for _ in range(MAX_STUCK):
+        rig.tend()
+        rig.clock.now += 10 + GRACE_S
+        rig.tend()
+        rig.clock.now += 100
+    rig.tend()
+    assert rig.worker.state()[0] == "failed"
+    assert "restart streamderain" in rig.worker.state()[1]
+    assert rig.opened == MAX_STUCK
+    stuck.set()
+    until(lambda: not any(thread.is_alive() for thread in rig.worker._stuck))
+    rig.clock.now += REFUSED_S
+    rig.tend()
+    until(lambda: rig.opened == MAX_STUCK + 1)
+
+
+def test_a_reader_that_waits_for_its_consumer_is_not_stuck():
+    lane = LaneSettings("block", capacity=2, staleness_s=None)
+    rig = Rig(Source(None, None, None, None), ends=True, lane=lane, bypass=None)
+    rig.tend()
+    until(lambda: rig.exchange.count("gate").waiting == 2)
+    rig.clock.now += 1e6
+    rig.tend()
+    assert rig.worker.state() == ("live", None)
+    rig.exchange.cancel()
+    assert rig.worker.join(5)
+
+
+def test_frames_above_the_rate_are_left_out_by_name_before_they_are_converted():
+    rig = Rig(Source(*[None] * 50), max_fps=5, ends=True).run()
+    frames = rig.frames()
+    assert len(frames) == 10
+    assert [frame.index for frame in frames[:3]] == [0, 5, 10]
+    assert frames[1].dropped == {"max_fps": 4}
+    count = rig.exchange.count("gate")
+    assert count.decoded == 50
+    assert count.dropped == {"max_fps": 40}
+    assert count.missing() == {"publish": 0}
+
+
+def test_corrupt_frames_pass_marked_and_counted():
+    rig = Rig(Source(None, {"corrupt": True}), ends=True, bypass=None).run()
+    assert rig.worker.health.corrupt == 1
+    assert rig.exchange.count("gate").waiting == 2  # behind the one that waits for the network
+
+
+def test_a_region_is_cut_and_scaled():
+    shape = Shape((4, 2, 20, 16), (10, 8))
+    frames = Rig(Source(None), shape=shape, ends=True).run().frames()
+    assert frames[0].pixels.shape == (8, 10, 3)
+
+
+def test_a_region_beyond_the_picture_is_named():
+    rig = Rig(Source(None), shape=Shape((20, 0, 20, 16))).run()
+    state, message = rig.worker.state()
+    assert state == "failed"
+    assert "reaches beyond the picture of 30x20" in message
+
+
+def test_a_file_that_loops_begins_anew_at_once():
+    rig = Rig(Source(None), Source(None), loops=True).run()
+    assert rig.worker.join(10)
+    assert [frame.session for frame in rig.frames()] == [0, 1]
+
+
+def test_after_it_was_stopped_nothing_is_connected_or_taken():
+    rig = Rig(Source(None))
+    rig.worker.stop()
+    rig.tend()
+    assert rig.opened == 0
+
+
+def test_a_closed_exchange_ends_the_thread_without_a_fault():
+    rig = Rig(Source(*[None] * 5))
+    rig.exchange.close()
+    rig.tend()
+    assert rig.worker.join(5)
+    with pytest.raises(Cancelled):
+        rig.exchange.take("gate", "publish")
