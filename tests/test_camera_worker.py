@@ -1,4 +1,4 @@
-"""A camera's threads: sessions, faults, stuck connections, defects; with a source made of a list."""
+"""A camera: its sessions, faults, stuck connections and defects; the source is a list."""
 
 import threading
 from fractions import Fraction

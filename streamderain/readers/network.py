@@ -33,8 +33,8 @@ REMEMBERED = 64
 
 REFUSALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 WRONGS = (
-    av.error.HTTPNotFoundError, av.error.InvalidDataError, av.error.DecoderNotFoundError,
-    av.error.DemuxerNotFoundError, av.error.ProtocolNotFoundError, av.error.HTTPBadRequestError,
+    av.error.HTTPNotFoundError, av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError,
+    av.error.ProtocolNotFoundError, av.error.HTTPBadRequestError,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 It runs under the system's Python, which has GStreamer's bindings. The first argument is JSON::
 
     {"gate": {"codec": "h264", "width": 320, "height": 240, "fps": 25, "port": 0,
+              "pattern": "ball", "bitrate": 600,
               "user": "...", "password": "...", "audio": false}}
 
 Each camera is a server of its own, at ``rtsp://127.0.0.1:PORT/gate``. It prints a line of JSON,
@@ -22,9 +23,9 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 ENCODERS = {
-    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate=600"
+    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate={bitrate}"
     " ! video/x-h264,profile=constrained-baseline ! h264parse ! rtph264pay config-interval=-1",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate=600"
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate={bitrate}"
     " ! h265parse ! rtph265pay config-interval=-1",
     "mjpeg": "jpegenc ! rtpjpegpay",
 }
@@ -41,9 +42,11 @@ class Factory(GstRtspServer.RTSPMediaFactory):
 
     def do_create_element(self, url):
         mount = self.mount
-        encoder = ENCODERS[mount.get("codec", "h264")].format(fps=mount["fps"])
+        encoder = ENCODERS[mount.get("codec", "h264")].format(
+            fps=mount["fps"], bitrate=mount.get("bitrate", 600)
+        )
         launch = (
-            f"videotestsrc is-live=true pattern=ball ! capsfilter name=size"
+            f"videotestsrc is-live=true pattern={mount.get('pattern', 'ball')} ! capsfilter name=size"
             f" caps={caps(mount)} ! videoconvert ! video/x-raw,format=I420"
             f" ! {encoder} name=pay0 pt=96"
         )
