@@ -46,8 +46,8 @@ class Factory(GstRtspServer.RTSPMediaFactory):
             fps=mount["fps"], bitrate=mount.get("bitrate", 600)
         )
         launch = (
-            f"videotestsrc is-live=true pattern={mount.get('pattern', 'ball')} ! capsfilter name=size"
-            f" caps={caps(mount)} ! videoconvert ! video/x-raw,format=I420"
+            f"videotestsrc is-live=true pattern={mount.get('pattern', 'ball')}"
+            f" ! capsfilter name=size caps={caps(mount)} ! videoconvert ! video/x-raw,format=I420"
             f" ! {encoder} name=pay0 pt=96"
         )
         if mount.get("audio"):

@@ -1,5 +1,6 @@
 """Live cameras, against GStreamer's RTSP server and real sockets, with a relay that breaks them."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -86,6 +87,16 @@ class Live:
         until(lambda: self.decoded(name) >= wanted, timeout)
 
 
+@contextlib.contextmanager
+def relayed(tmp_path, *, down=False):
+    """One camera behind a relay, live."""
+    with RtspCameras(gate={}) as cameras, Relay(cameras.ports["gate"]) as relay:
+        if down:
+            relay.down()
+        with Live(tmp_path, {"gate": cameras.url("gate", relay.port)}) as live:
+            yield live, relay
+
+
 @pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_frames_come_at_the_cameras_rate_with_its_clock(tmp_path, codec, transport):
@@ -133,39 +144,35 @@ def test_a_server_that_is_killed_and_comes_back(tmp_path):
 
 
 def test_a_camera_that_is_down_at_the_start(tmp_path):
-    with RtspCameras(gate={}) as cameras, Relay(cameras.ports["gate"]) as relay:
-        relay.down()
-        with Live(tmp_path, {"gate": cameras.url("gate", relay.port)}) as live:
-            until(lambda: live.state("gate") == "backoff")
-            assert "can't be reached" in live.service.stats("gate").message
-            relay.up()
-            until(lambda: live.is_live("gate"), 15)
+    with relayed(tmp_path, down=True) as (live, relay):
+        until(lambda: live.state("gate") == "backoff")
+        assert "can't be reached" in live.service.stats("gate").message
+        relay.up()
+        until(lambda: live.is_live("gate"), 15)
 
 
 @pytest.mark.parametrize("mode", ["freeze", "trickle"])
 def test_a_camera_that_stays_connected_and_sends_nothing_is_found_out(tmp_path, mode):
-    with RtspCameras(gate={}) as cameras, Relay(cameras.ports["gate"]) as relay:
-        with Live(tmp_path, {"gate": cameras.url("gate", relay.port)}) as live:
-            until(lambda: live.is_live("gate"), 15)
-            live.more("gate")
-            relay.mode = mode
-            began = time.monotonic()
-            until(lambda: live.state("gate") != "live")
-            assert time.monotonic() - began < 3.5
-            until(lambda: relay.connections >= 2, 20)
-            relay.mode = "pass"
-            until(lambda: live.is_live("gate"), 20)
-            live.more("gate")
+    with relayed(tmp_path) as (live, relay):
+        until(lambda: live.is_live("gate"), 15)
+        live.more("gate")
+        relay.mode = mode
+        began = time.monotonic()
+        until(lambda: live.state("gate") != "live")
+        assert time.monotonic() - began < 3.5
+        until(lambda: relay.connections >= 2, 20)
+        relay.mode = "pass"
+        until(lambda: live.is_live("gate"), 20)
+        live.more("gate")
 
 
 def test_a_connection_that_is_cut(tmp_path):
-    with RtspCameras(gate={}) as cameras, Relay(cameras.ports["gate"]) as relay:
-        with Live(tmp_path, {"gate": cameras.url("gate", relay.port)}) as live:
-            for count in (1, 2, 3):
-                until(lambda: live.is_live("gate"), 15)
-                live.more("gate")
-                relay.cut()
-                until(lambda count=count: relay.connections > count, 15)
+    with relayed(tmp_path) as (live, relay):
+        for count in (1, 2, 3):
+            until(lambda: live.is_live("gate"), 15)
+            live.more("gate")
+            relay.cut()
+            until(lambda count=count: relay.connections > count, 15)
 
 
 def test_another_resolution_in_the_middle_is_a_new_session(tmp_path):
@@ -231,7 +238,7 @@ def test_udp_that_loses_packets_is_survived_and_counted(tmp_path):
 
 def test_three_of_eight_cameras_misbehave_and_the_other_five_lose_nothing(tmp_path):
     names = [f"cam{index}" for index in range(8)]
-    quiet = dict.fromkeys(names, {"width": 160, "height": 120})
+    quiet = {name: {"width": 160, "height": 120} for name in names}
     with RtspCameras(**quiet) as cameras:
         relays = {name: Relay(cameras.ports[name]) for name in names[:3]}
         try:
@@ -261,7 +268,7 @@ def test_three_of_eight_cameras_misbehave_and_the_other_five_lose_nothing(tmp_pa
                 relay.close()
 
 
-def test_hours_of_trouble_leave_no_threads_and_no_descriptors_behind(tmp_path):
+def test_trouble_leaves_no_threads_and_no_descriptors_behind(tmp_path):
     def threads():
         return sorted(thread.name for thread in threading.enumerate())
 
