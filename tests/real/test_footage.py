@@ -7,11 +7,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from tools.synthesize import main as synthesize
 
 from streamderain import metrics
 from streamderain.cli import main
 from tests.real.data import footage
+from tools.synthesize import main as synthesize
 
 SECONDS = "2s"
 
