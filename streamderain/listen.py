@@ -17,6 +17,7 @@ from rich.table import Table
 from streamderain.client import CameraView, ReceivedFrame, Subscriber
 from streamderain.errors import UsageError
 from streamderain.frame import Frame
+from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.pictures import write_picture
 from streamderain.writers.recording import SegmentRecorder
 
@@ -53,9 +54,12 @@ class FrameSaver:
         header, camera = received.header, received.camera
         if self._kind != "mp4":
             name = f"{camera}-{header.run[:6]}-{header.session:04d}-{header.src_index:08d}"
-            write_picture(
-                self._folder / camera / f"{name}.{self._kind}", received.pixels, overwrite=True
-            )
+            folder = self._folder / camera
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise explain_os_error(error, folder) from error
+            write_picture(folder / f"{name}.{self._kind}", received.pixels, overwrite=True)
             return
         if camera not in self._recorders:
             self._recorders[camera] = SegmentRecorder(self._folder / camera, camera, crf=18)
