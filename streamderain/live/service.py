@@ -99,6 +99,7 @@ class LiveService:
     Args:
         config: checked.
         backend: opened; stays the caller's.
+        connect: opens a camera's source.
         clock: monotonic seconds.
 
     Raises:
@@ -107,9 +108,15 @@ class LiveService:
     """
 
     def __init__(
-        self, config: RunConfig, backend: Backend, clock: Callable[[], float] = time.monotonic
+        self,
+        config: RunConfig,
+        backend: Backend,
+        *,
+        connect: Callable[[CameraConfig, Source], LiveSource] = open_source,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config, self._backend, self._clock = config, backend, clock
+        self._connect = connect
         self._cost = CostModel()
         batcher = CameraBatcher(self._batch_limit, config.batch_wait, self._cost)
         self._exchange = Exchange(Switchboard(batcher), clock)
@@ -223,7 +230,7 @@ class LiveService:
         self._exchange.add(name, settings, outlets)
         is_file = source.kind is SourceKind.FILE
         self._cameras[name] = CameraWorker(
-            name, lambda: open_source(camera, source), self._exchange,
+            name, lambda: self._connect(camera, source), self._exchange,
             Supervision(
                 Backoff(camera.backoff, camera.backoff_most), camera.timeout, camera.stall
             ),
