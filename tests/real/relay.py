@@ -24,7 +24,7 @@ class Relay:
             relay.down(), relay.up()  # refuse connections, and accept them again
     """
 
-    def __init__(self, server_port, *, udp_loss=None, seed=1):
+    def __init__(self, server_port, *, udp_loss=None, seed=1) -> None:
         self._server_port, self._udp_loss = server_port, udp_loss
         self._random = random.Random(seed)
         self.mode = "pass"

@@ -65,7 +65,7 @@ class RtspCameras:
         cameras: by name, what ``rtsp_server.py`` takes; size and rate have defaults.
     """
 
-    def __init__(self, **cameras):
+    def __init__(self, **cameras) -> None:
         plain = {"codec": "h264", "width": 320, "height": 240, "fps": 25}
         self._setup = {name: {**plain, **camera} for name, camera in cameras.items()}
         self.ports = {}
