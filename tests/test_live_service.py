@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -201,7 +202,7 @@ cameras:
     outputs: [{type: zeromq, address: 'ipc://frames.ipc'}, {type: record, folder: rec}]
 """
     with started(tmp_path, text) as process:
-        next(line for line in process.stderr if "publish" in line and "decoded" in line)
+        next(line for line in process.stderr if re.search(r" [1-9]\d* publish", line))
         process.send_signal(number)
         rest = process.stderr.read()
     assert process.returncode == 0
@@ -210,6 +211,24 @@ cameras:
     decoded = int(last.split(" decoded")[0].rsplit(" ", 1)[1])
     (path,) = (tmp_path / "rec").iterdir()
     assert len(read_all(path)[0]) == decoded > 0
+
+
+def test_a_second_signal_leaves_at_once(tmp_path):
+    text = """
+model: "null"
+cameras:
+  c:
+    source: scene:dry?size=96x64
+    outputs: [{type: record, folder: rec}]
+"""
+    with started(tmp_path, text) as process:
+        next(line for line in process.stderr if "c: live" in line)
+        process.send_signal(signal.SIGSTOP)  # both signals come before it can act on the first
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        process.stderr.read()
+    assert process.returncode == 130
 
 
 def test_files_that_end_end_the_run(tmp_path):

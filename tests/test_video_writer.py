@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -313,21 +312,6 @@ def test_abandoning_leaves_nothing_and_is_harmless_twice_and_after_the_end(tmp_p
     whole.finish()
     whole.abandon()
     assert len(frame_times(tmp_path / "b.mp4")) == 1
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)],
-        check=False,
-        capture_output=True,
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def noise(index, rng):

@@ -81,7 +81,7 @@ class NetworkSource(ClosesAtExit):
                 format="v4l2" if webcam else None,
                 options=_options(address, transport, timeout),
                 timeout=(timeout, stall),
-                hwaccel=HWAccel(device_type=hwaccel) if hwaccel else None,
+                hwaccel=self._device(hwaccel),
                 metadata_errors="replace",
             )
         try:
@@ -91,7 +91,7 @@ class NetworkSource(ClosesAtExit):
             raise
 
     def __iter__(self) -> Iterator[Captured]:
-        clock, part, format_before = CaptureClock(), 0, None
+        clock, part, format_before, told = CaptureClock(), 0, None, False
         orientation = Orientation()
         time_base = self._stream.time_base or Fraction(1, 90000)
         for frame in self._frames():
@@ -105,7 +105,8 @@ class NetworkSource(ClosesAtExit):
             pts_s = None if frame.pts is None else frame.pts * time_base
             camera_ns = self._times.pop(frame.pts, None) if frame.pts is not None else None
             taken = clock.stamp(pts_s, arrival, camera_ns)
-            if clock.clock_off_s is not None and not self.notes:
+            if clock.clock_off_s is not None and not told:
+                told = True
                 self.notes.append(
                     f"The camera's clock is {_span(clock.clock_off_s)} off, so its times are not "
                     "used; set it by NTP."
@@ -117,6 +118,17 @@ class NetworkSource(ClosesAtExit):
     def close(self) -> None:
         """Hang up; harmless twice. Not while another thread iterates."""
         self._container.close()
+
+    def _device(self, name: str | None) -> HWAccel | None:
+        """Return a device that really works, or None for the CPU."""
+        if name is None:
+            return None
+        try:
+            HWAccel(device_type=name).create(av.Codec("h264", "r"))
+            return HWAccel(device_type=name)
+        except (av.FFmpegError, NotImplementedError, ValueError):
+            self.notes.append(f"The device {name} can't decode here; the CPU does it.")
+            return None
 
     def _frames(self) -> Iterator[av.VideoFrame]:
         with _explained(self._shown, connecting=False):
@@ -161,6 +173,10 @@ class _explained:  # noqa: N801 - reads as a sentence
             ) from None
         if isinstance(error, av.error.ExitError | TimeoutError):
             raise SourceLostError(f"{what}: it didn't answer in time") from None
+        if isinstance(error, av.error.InvalidDataError) and self._connecting:
+            raise SourceLostError(
+                f"{self._shown} doesn't answer, or with nothing that is a video"
+            ) from None
         said = getattr(error, "strerror", None) or type(error).__name__
         if isinstance(error, WRONGS) and self._connecting:
             raise SourceWrongError(
@@ -175,7 +191,7 @@ class _explained:  # noqa: N801 - reads as a sentence
 
 def _options(address: str, transport: str, timeout: float) -> dict[str, str]:
     scheme = address.partition("://")[0].lower()
-    common = {"fflags": "nobuffer", "flags": "low_delay"}
+    common = {"flags": "low_delay"}
     if scheme in ("rtsp", "rtsps"):
         return {
             **common,
