@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -74,6 +75,7 @@ class NetworkSource(ClosesAtExit):
         self.damaged = 0
         self.notes: list[str] = []
         self._times: dict[int, int] = {}
+        self._oriented = False
         with _explained(shown, connecting=True):
             self._container: InputContainer = av.open(
                 address,
@@ -100,7 +102,7 @@ class NetworkSource(ClosesAtExit):
             if shape != format_before:
                 part += format_before is not None
                 format_before = shape
-                orientation = orientation_of(frame)
+                orientation, self._oriented = orientation_of(frame), True
                 clock = CaptureClock()
             pts_s = None if frame.pts is None else frame.pts * time_base
             camera_ns = self._times.pop(frame.pts, None) if frame.pts is not None else None
@@ -118,6 +120,9 @@ class NetworkSource(ClosesAtExit):
     def close(self) -> None:
         """Hang up; harmless twice. Not while another thread iterates."""
         self._container.close()
+        if self._oriented:
+            self._oriented = False
+            gc.collect()  # PyAV's side data and their frame, with its pool, hold each other
 
     def _device(self, name: str | None) -> HWAccel | None:
         """Return a device that really works, or None for the CPU."""
