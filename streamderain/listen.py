@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from statistics import quantiles
@@ -99,7 +100,7 @@ def listen_to(
     before: dict[str, CameraView] = {}
     shown = time.monotonic()
     try:
-        with live or _Nothing():
+        with live or nullcontext(), suppress(KeyboardInterrupt):  # its usual end
             while until is None or time.monotonic() < until:
                 received = subscriber.next(0.1)
                 if received is not None and saver is not None:
@@ -196,13 +197,3 @@ def _counts(counts: object) -> str:
 
 def _text(value: object, unit: str = "") -> str:
     return "-" if value is None else f"{value}{unit}"
-
-
-class _Nothing:
-    """Stands where a live table would."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *reason: object) -> None:
-        pass

@@ -218,6 +218,11 @@ def test_the_schema_is_one_and_refuses_unknown_keys():
     assert all("description" in value or "$ref" in value for value in defaults.values())
 
 
+def test_the_schema_beside_the_reference_is_that_of_this_version():
+    written = json.loads(REFERENCE.with_name("cameras.schema.json").read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(schema())), "streamderain check --schema makes it anew"
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "shown"),
     [

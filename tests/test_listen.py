@@ -1,6 +1,9 @@
 """What ``listen`` shows and saves."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections import deque
 from io import StringIO
@@ -97,6 +100,18 @@ def test_json_is_a_line_a_camera_and_only_that_asked_for(capsys):
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["camera"] for row in found} == {"yard"}
     assert found[0]["received"] > 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_interrupted_is_its_usual_end_and_ends_the_video(tmp_path, number):
+    with Publishing() as address:
+        command = [sys.executable, "-m", "streamderain", "listen", address, "--save", str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline()
+            process.send_signal(number)
+    assert process.returncode == 0
+    (path,) = (tmp_path / "gate").iterdir()
+    assert len(read_all(path)[0]) > 10
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "mp4"])
