@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamderain import __version__
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import ConfigError, StreamderainError, UsageError
 
 if TYPE_CHECKING:
     from streamderain.progress import BarProgress, LineProgress
@@ -178,14 +178,20 @@ def check(
     import json as json_module
 
     from streamderain import configfile
+    from streamderain.configcheck import exposed, find_problems
     from streamderain.show import show_config
 
     if schema:
         typer.echo(json_module.dumps(configfile.schema(), indent=2))
-    elif config is None:
+        return
+    if config is None:
         raise UsageError("name a configuration to check, or say --schema")
-    else:
-        typer.echo(show_config(configfile.load_config(config)))
+    checked = configfile.load_config(config)
+    problems = find_problems(checked)
+    if problems:
+        raise ConfigError("\n".join(f"{config}: {problem}" for problem in problems))
+    typer.echo(show_config(checked))
+    _tell(exposed(checked))
 
 
 @app.command()

@@ -282,6 +282,38 @@ def test_check_says_what_is_wrong_or_what_will_be_done(tmp_path, capsys):
     assert main(["check"]) == 2
 
 
+def test_check_finds_what_is_missing_on_this_machine(tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text("""
+model: attention-xxl
+cameras:
+  a:
+    source: none.mp4
+    outputs: [{type: zeromq, curve: {secret_key: k/server.key_secret, clients: k/clients}}]
+""")
+    assert main(["check", str(path)]) == 2
+    said = capsys.readouterr().err
+    for words in (
+        "model: ", "attention-xxl", "cameras.a.source: ", "none.mp4 does not exist",
+        "curve.secret_key: ", "curve.clients: ",
+    ):  # fmt: skip
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [("tcp://0.0.0.0:5555", True), ("tcp://*:5555", True), ("tcp://127.0.0.1:5555", False),
+     ("tcp://[::1]:5555", False), ("ipc:///tmp/x", False)],
+)  # fmt: skip
+def test_check_warns_of_an_address_that_is_open_to_all(tmp_path, capsys, address, warned):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"cameras: {{a: {{source: scene, outputs: [{{type: zeromq, address: '{address}'}}]}}}}"
+    )
+    assert main(["check", str(path)]) == 0
+    assert ("anyone who reaches" in capsys.readouterr().err) == warned
+
+
 def test_an_address_in_use_is_told_before_anything_starts(tmp_path, address, capsys):
     path = tmp_path / "c.yaml"
     path.write_text(

@@ -9,6 +9,7 @@ import threading
 from types import FrameType
 
 from streamderain.config import RunConfig
+from streamderain.configcheck import exposed
 from streamderain.inference.onnx import create_backend
 from streamderain.live.service import LiveService
 from streamderain.logs import set_up_logging
@@ -45,6 +46,8 @@ def run_until_stopped(
         service = LiveService(config, backend)
         set_up_logging(service.hide)
         for note in backend.notes:
+            log.warning("%s", note)
+        for note in exposed(config):
             log.warning("%s", note)
         for address in service.addresses.values():
             log.info("publishing at %s", address)
