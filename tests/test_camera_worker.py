@@ -58,10 +58,12 @@ class Source:
         self.closed = True
 
 
-def captured(index, part=0, corrupt=False, size=(20, 30), fps=25):
+def captured(index, part=0, corrupt=False, size=(20, 30), fps=25, lag_s=0.0):
     pixels = np.full((*size, 3), index, np.uint8)
     time = CaptureTime(10**18 + index, "pts")
-    return Captured(part, index * 90000 // fps, Fraction(1, 90000), time, corrupt, lambda: pixels)
+    return Captured(
+        part, index * 90000 // fps, Fraction(1, 90000), time, corrupt, lambda: pixels, lag_s
+    )
 
 
 class Rig:
@@ -219,6 +221,20 @@ def test_frames_above_the_rate_are_left_out_by_name_before_they_are_converted():
     assert count.decoded == 50
     assert count.dropped == {"max_fps": 40}
     assert count.missing() == {"publish": 0}
+
+
+def test_a_reader_that_stays_behind_leaves_frames_out_by_name():
+    rig = Rig(Source(*[{"lag_s": 3.0}] * 40, None), ends=True, max_lag_s=0.5)
+    offer = rig.exchange.offer
+
+    def slowly(name, frame):
+        rig.clock.now += 0.1
+        offer(name, frame)
+
+    rig.exchange.offer = slowly
+    frames = rig.run().frames()
+    assert [frame.index for frame in frames] == [*range(20), 40]
+    assert frames[-1].dropped == {"late": 20}
 
 
 def test_corrupt_frames_pass_marked_and_counted():

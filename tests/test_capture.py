@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamderain.readers.capture import CaptureClock, RateLimiter
+from streamderain.readers.capture import CaptureClock, LagGuard, RateLimiter
 
 NOW = 1_800_000_000 * 10**9
 FRAME = Fraction(1, 25)
@@ -107,3 +107,32 @@ def test_after_a_clock_began_anew_frames_still_come():
     assert limiter.admits(1000.0)
     assert limiter.admits(0.0)
     assert not limiter.admits(0.04)
+
+
+def test_a_burst_after_a_pause_is_let_through():
+    guard = LagGuard(0.5)
+    lags = [3.0 - 0.05 * index for index in range(60)]
+    assert all(guard.admits(lag, 100 + index / 100) for index, lag in enumerate(lags))
+
+
+def test_a_reader_that_stays_behind_leaves_frames_out_until_it_has_caught_up():
+    guard, now, admitted = LagGuard(0.5), 0.0, []
+    for lag in [0.1, *[2.0] * 30, 1.0, 0.6, 0.4, 0.2, 0.4, 0.6]:
+        admitted.append(guard.admits(lag, now))
+        now += 0.1
+    assert admitted == [*[True] * 21, *[False] * 13, True, True, True]
+
+
+def test_a_recording_may_be_as_late_as_it_likes():
+    guard = LagGuard(None)
+    assert all(guard.admits(1e6, now) for now in range(100))
+
+
+def test_the_lag_is_what_a_picture_lost_against_the_soonest():
+    clock = CaptureClock()
+    clock.stamp(Fraction(0), NOW + ms(50))
+    assert clock.lag_s == 0
+    clock.stamp(Fraction(1), NOW + ms(3050))
+    assert clock.lag_s == pytest.approx(2.0, abs=0.01)
+    clock.stamp(Fraction(2), NOW + ms(2040))
+    assert clock.lag_s == 0

@@ -11,7 +11,7 @@ from streamderain.channel import Cancelled
 from streamderain.frame import Frame
 from streamderain.live.exchange import Exchange
 from streamderain.live.supervision import Action, Change, Fault, Supervision
-from streamderain.readers.capture import RateLimiter
+from streamderain.readers.capture import LagGuard, RateLimiter
 from streamderain.readers.live import (
     Captured,
     LiveSource,
@@ -52,6 +52,7 @@ class CameraWorker:
         supervision: decides when to connect and when to give up.
         shape: cuts and scales.
         max_fps: frames a second at most, or None.
+        max_lag_s: frames are left out where the reader stays so far behind the camera; or None.
         loops: a source that ends begins anew (a file).
         ends: a source that ends is over (a file); else it is lost (a camera).
         bypass: frames don't go into the network, for this reason; or None.
@@ -68,6 +69,7 @@ class CameraWorker:
         *,
         shape: Shape,
         max_fps: float | None = None,
+        max_lag_s: float | None = None,
         loops: bool = False,
         ends: bool = False,
         bypass: str | None = None,
@@ -76,7 +78,7 @@ class CameraWorker:
     ) -> None:
         self.name = name
         self._open, self._exchange, self._supervision = open_source, exchange, supervision
-        self._shape, self._max_fps = shape, max_fps
+        self._shape, self._max_fps, self._max_lag = shape, max_fps, max_lag_s
         self._loops, self._ends, self._bypass = loops, ends, bypass
         self._tell, self._clock = tell, clock
         self._lock = threading.Lock()
@@ -165,7 +167,7 @@ class CameraWorker:
 
     def _read(self, source: LiveSource, generation: int) -> None:
         limiter, part, index, damaged, said = RateLimiter(self._max_fps), -1, 0, 0, 0
-        session = 0
+        session, guard = 0, LagGuard(self._max_lag)
         for captured in source:
             with self._lock:
                 if generation != self._generation:
@@ -181,17 +183,22 @@ class CameraWorker:
             for note in source.notes[said:]:
                 log.warning("%s: %s", self.name, note)
             said = len(source.notes)
-            self._hand_on(captured, session, index, limiter)
+            self._hand_on(captured, session, index, limiter, guard)
             index += 1
             with self._lock:
                 self._supervision.reading(self._clock())
 
-    def _hand_on(self, captured: Captured, session: int, index: int, limiter: RateLimiter) -> None:
+    def _hand_on(
+        self, captured: Captured, session: int, index: int, limiter: RateLimiter, guard: LagGuard
+    ) -> None:
         seconds = captured.taken.ns / 1e9
         if captured.pts is not None:
             seconds = float(captured.pts * captured.time_base)
         if not limiter.admits(seconds):
             self._exchange.skip(self.name, "max_fps")
+            return
+        if not guard.admits(captured.lag_s, self._clock()):
+            self._exchange.skip(self.name, "late")
             return
         frame = Frame(
             self.name, session, index, captured.pts, captured.time_base,

@@ -235,6 +235,7 @@ class LiveService:
                 Backoff(camera.backoff, camera.backoff_most), camera.timeout, camera.stall
             ),
             shape=Shape(camera.region, camera.resize), max_fps=camera.max_fps,
+            max_lag_s=settings.staleness_s,
             loops=is_file and camera.loop, ends=is_file,
             bypass=NULL if self._backend.name == NULL else None,
             tell=self._tell, clock=self._clock,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-__all__ = ["CaptureClock", "CaptureTime", "RateLimiter"]
+__all__ = ["CaptureClock", "CaptureTime", "LagGuard", "RateLimiter"]
 
 TimeSource = Literal["rtcp", "pts", "arrival"]
 
@@ -44,10 +44,12 @@ class CaptureClock:
     Attributes:
         clock_off_s: by how much the camera's clock is off where it is too far off to be used,
             else None.
+        lag_s: how much later the last picture came after its timestamp than the soonest did.
     """
 
     def __init__(self) -> None:
         self.clock_off_s: float | None = None
+        self.lag_s = 0.0
         self._last = 0
         self._offset: int | None = None
         self._last_arrival = 0
@@ -81,6 +83,7 @@ class CaptureClock:
             passed = max(0, arrival_ns - self._last_arrival)
             offset = min(offset, self._offset + passed * DRIFT_PPM // 1_000_000)
         self._offset, self._last_arrival = offset, arrival_ns
+        self.lag_s = (arrival_ns - pts_ns - offset) / SECOND
         return CaptureTime(pts_ns + offset, "pts")
 
 
@@ -111,3 +114,33 @@ class RateLimiter:
             return False
         self._due = max(self._due + self._period, seconds)
         return True
+
+
+class LagGuard:
+    """Says which frames to leave out because their reader has fallen behind the camera.
+
+    A burst after a pause of the network is let through: it is over soon. Where decoding stays
+    behind, frames pile up in front of it and would come ever later; leaving out what comes after
+    decoding lets it catch up.
+
+    Args:
+        limit_s: a lag that is too long, or None for a source that may be late.
+        patience_s: how long it may last.
+    """
+
+    def __init__(self, limit_s: float | None, patience_s: float = 2.0) -> None:
+        self._limit, self._patience = limit_s, patience_s
+        self._behind_since: float | None = None
+        self._skipping = False
+
+    def admits(self, lag_s: float, now: float) -> bool:
+        """Whether a frame with that lag is worth going on with; ``now`` in seconds."""
+        if self._limit is None:
+            return True
+        if lag_s <= self._limit / 2 or (lag_s <= self._limit and not self._skipping):
+            self._behind_since, self._skipping = None, False
+            return True
+        if self._behind_since is None:
+            self._behind_since = now
+        self._skipping = self._skipping or now - self._behind_since >= self._patience
+        return not self._skipping

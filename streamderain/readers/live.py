@@ -48,6 +48,7 @@ class Captured:
         taken: when.
         corrupt: the decoder reported damage.
         pixels: converts it: uint8 H×W×3 RGB; called at most once.
+        lag_s: how far behind the camera the reader is.
     """
 
     part: int
@@ -56,6 +57,7 @@ class Captured:
     taken: CaptureTime
     corrupt: bool
     pixels: Callable[[], Pixels]
+    lag_s: float = 0.0
 
 
 class LiveSource(Closable, Protocol):

@@ -114,8 +114,9 @@ class NetworkSource(ClosesAtExit):
                     "used; set it by NTP."
                 )
             yield Captured(
-                part, frame.pts, time_base, taken, frame.is_corrupt, _converter(frame, orientation)
-            )
+                part, frame.pts, time_base, taken, frame.is_corrupt,
+                _converter(frame, orientation), clock.lag_s,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Hang up; harmless twice. Not while another thread iterates."""
