@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamderain.closing import ClosesAtExit
-from streamderain.errors import InputError
+from streamderain.errors import InputError, UsageError
 from streamderain.frame import Frame, Pixels
 from streamderain.readers.base import Reader
 from streamderain.readers.capture import CaptureTime
@@ -94,12 +94,12 @@ def play_scene(
     Raises:
         SourceWrongError: such a scene can't be drawn.
     """
+    height, width = size
     try:
-        height, width = size
         reader = SceneReader(
             height=height, width=width, fps=max(1, round(fps)), seconds=SCENE_S, rain=rain
         )
-    except InputError as error:
+    except UsageError as error:
         raise SourceWrongError(str(error)) from error
     return PlayedSource(reader, pace=pace)
 
