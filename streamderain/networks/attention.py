@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from streamderain.networks.blocks import (
     ChannelAttention,
     MultiScalePixelAttention,
+    PaddedNetwork,
     ResidualBlock,
 )
 
@@ -72,12 +72,10 @@ class AttentionGroup(nn.Module):
         return out
 
 
-class AttentionDerain(nn.Module):
+class AttentionDerain(PaddedNetwork):
     """Take the rain out of pictures: ``forward(rainy) -> derained``.
 
-    Float N×3×H×W in [0, 1] in and out, any H and W from 1 up: the picture is padded by its edge
-    to a multiple of :attr:`multiple` inside, and cut back. The output is not clamped, so that
-    training keeps its gradients; the exported graph clamps.
+    Float N×3×H×W in [0, 1] in and out, any H and W from 1 up.
 
     For 96×96 and ``attention-m``: stem 32×48², levels 64×24² and 128×12², head 3×96².
     """
@@ -124,13 +122,6 @@ class AttentionDerain(nn.Module):
     def restore(self, rainy: Tensor) -> Tensor:
         """Derain pictures whose sides are multiples of :attr:`multiple`."""
         return rainy - self.rain(rainy)
-
-    def forward(self, rainy: Tensor) -> Tensor:
-        """Return the derained picture, the same shape as ``rainy``."""
-        height, width = rainy.shape[-2:]
-        bottom, right = -height % self.multiple, -width % self.multiple
-        padded = F.pad(rainy, (0, right, 0, bottom), mode="replicate")
-        return self.restore(padded)[..., :height, :width]
 
 
 def build(name: str) -> AttentionDerain:

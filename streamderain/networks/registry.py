@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from streamderain.networks import attention
+from streamderain.networks import attention, attention_embedding, dtpnet, dualstage, msdrnet
 
 __all__ = ["BUILDERS", "Restorer", "build"]
 
@@ -27,8 +27,11 @@ class Restorer(Protocol):
         ...
 
 
+FAMILIES = (attention, attention_embedding, dtpnet, msdrnet, dualstage)
+"""Modules with ``CONFIGS`` by name and a ``build``."""
+
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    name: partial(attention.build, name) for name in attention.CONFIGS
+    name: partial(family.build, name) for family in FAMILIES for name in family.CONFIGS
 }
 
 
