@@ -15,7 +15,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def commands(page):
     """Every command of the code blocks, continued lines joined, comments and pipes cut off."""
-    for block in re.findall(r"^```\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M):
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.S | re.M)
+    for block in (text for language, text in blocks if not language):
         for line in re.sub(r"(\\|\|)\n", " | ", block).splitlines():
             for command in line.split("|"):
                 words = shlex.split(command, comments=True)
