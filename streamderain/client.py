@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -218,7 +219,9 @@ class Subscriber(ClosesAtExit):
                 return
             self._closed = True
             self._changed.notify_all()
-        self._wake.send(b"")
+        # The thread may have noticed by itself and be gone, with nobody left to take this.
+        with contextlib.suppress(zmq.Again):
+            self._wake.send(b"", zmq.NOBLOCK)
         self._thread.join()
         self._wake.close(0)
         self._context.term()

@@ -380,6 +380,32 @@ def test_a_missing_folder_of_clients_is_named(keys):
         publisher(secret_key=keys / "server.key_secret", clients=keys / "nobody")
 
 
+def test_closing_does_not_hang_where_the_thread_saw_it_first():
+    context, stop = zmq.Context(), threading.Event()
+    stranger = context.socket(zmq.PUB)
+    port = stranger.bind_to_random_port("tcp://127.0.0.1")
+
+    def chatter():
+        while not stop.wait(0.001):
+            stranger.send_multipart([b"frame/gate/", b"nonsense", b""])
+
+    chatting = threading.Thread(target=chatter)
+    chatting.start()
+    try:
+        frames = Subscriber(f"tcp://127.0.0.1:{port}")
+        until(lambda: frames.foreign)
+        notify = frames._changed.notify_all
+        frames._changed.notify_all = lambda: (notify(), frames._thread.join(10))
+        closing = threading.Thread(target=frames.close, daemon=True)
+        closing.start()
+        closing.join(15)
+        assert not closing.is_alive()
+    finally:
+        stop.set()
+        chatting.join()
+        context.destroy(linger=0)
+
+
 def test_closing_ends_an_iteration_and_frees_every_descriptor():
     def descriptors():
         return len(list(Path("/proc/self/fd").iterdir()))
