@@ -47,12 +47,13 @@ class EmbeddingConfig:
     mspam: bool = True
 
 
-CONFIGS = {
+CONFIGS: dict[str, EmbeddingConfig | None] = {
     "attention-embedding": EmbeddingConfig(),
     "attention-embedding-cab": EmbeddingConfig(mspam=False),
     "attention-embedding-plain": EmbeddingConfig(cab=0, mspam=False),
+    "rain-autoencoder": None,
 }
-"""The network, and what the paper's ablation compares it with."""
+"""The network, what the paper's ablation compares it with, and what is trained before it."""
 
 
 class ConvUnit(nn.Sequential):
@@ -123,12 +124,14 @@ class Encoder(nn.Module):
         return features
 
 
-class RainAutoencoder(nn.Module):
+class RainAutoencoder(PaddedNetwork):
     """Rain through a bottleneck: what the bottleneck of :class:`AttentionEmbedding` should hold.
 
     The same encoder and decoder, without skips, on R = O − B in [−1, 1]. It is trained first, by
-    the squared error of R̂, and then frozen.
+    the squared error of R̂, and then frozen. ``forward(rain) -> R̂``, any size.
     """
+
+    multiple = 8
 
     def __init__(self, cab: int = 5) -> None:
         super().__init__()
@@ -142,9 +145,9 @@ class RainAutoencoder(nn.Module):
         features: list[Tensor] = self.encoder(rain)
         return features[-1]
 
-    def forward(self, rain: Tensor) -> Tensor:
+    def restore(self, rainy: Tensor) -> Tensor:
         """Return R̂ of rain N×3×H×W, sides multiples of 8."""
-        x = self.embed(rain)
+        x = self.embed(rainy)
         for up, block in zip(reversed(self.up), reversed(self.blocks), strict=True):
             x = block(up(F.interpolate(x, scale_factor=2.0)))
         rain_found: Tensor = self.head(x)
@@ -209,13 +212,14 @@ class AttentionEmbedding(PaddedNetwork):
         return self.parts(rainy).derained
 
 
-def build(name: str) -> AttentionEmbedding:
+def build(name: str) -> PaddedNetwork:
     """Return the network of that name, with weights from N(0, 0.02) as published.
 
     Raises:
         KeyError: no such variant; :data:`CONFIGS` lists them.
     """
-    network = AttentionEmbedding(CONFIGS[name])
+    config = CONFIGS[name]
+    network = RainAutoencoder() if config is None else AttentionEmbedding(config)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, 0.0, 0.02)

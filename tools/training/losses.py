@@ -64,3 +64,22 @@ def restoration_loss(
     if log_mse_weight:
         loss = loss + log_mse_weight * log_mse(derained, clean)
     return loss
+
+
+RAIN_THRESHOLD = 0.04
+"""By how much rain brightens a pixel, of 1, for the mask to call it rainy: 10 of 255."""
+
+
+def rain_mask(rainy: Tensor, clean: Tensor) -> Tensor:
+    """Return where it rains, N×1×H×W of 0 and 1: the largest of R, G and B is brighter."""
+    return ((rainy - clean).amax(dim=1, keepdim=True) > RAIN_THRESHOLD).float()
+
+
+def colour_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Return the mean structural similarity over R, G and B of two N×3×H×W batches."""
+    return ssim(x.flatten(0, 1).unsqueeze(1), y.flatten(0, 1).unsqueeze(1))
+
+
+def charbonnier(x: Tensor, y: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Return the mean of √((x − y)² + ε²): L1 that is smooth at 0 (Charbonnier et al., 1994)."""
+    return torch.sqrt((x - y) ** 2 + epsilon**2).mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -39,7 +40,13 @@ class Recipe(BaseModel):
         learning_rate, weight_decay, clip: AdamW's, and the largest gradient norm.
         ema: decay of the moving average of the weights, which is what ships.
         bf16: run the convolutions in bfloat16.
-        ssim: weight of 1 − SSIM beside L1.
+        objective: what is minimised, see ``objectives.py``: ``restoration``, or that of a
+            published network.
+        embedding: checkpoint of the rain autoencoder, for the objective ``embedding``.
+        optimizer: ``adamw`` or ``adam``.
+        drops: shares of the training at which the rate is multiplied by ``drop_factor``, in the
+            place of the cosine; empty for the cosine.
+        ssim: weight of 1 − SSIM beside L1, for the objective ``restoration``.
         start: checkpoint whose averaged weights a new run starts from, or none; of a larger
             network of the family, the channels that matter most.
         teacher: checkpoint of a larger network to learn from as well, or none.
@@ -59,6 +66,13 @@ class Recipe(BaseModel):
     clip: float = Field(default=0.5, gt=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
     bf16: bool = True
+    objective: Literal["restoration", "rain", "embedding", "progressive", "scales", "masked"] = (
+        "restoration"
+    )
+    embedding: str | None = None
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    drops: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    drop_factor: float = Field(default=0.2, gt=0, lt=1)
     ssim: float = Field(default=0.2, ge=0)
     start: str | None = None
     teacher: str | None = None

@@ -22,7 +22,7 @@ from streamderain.networks.registry import build
 from tools.training.checkpoints import averaged_network, load_checkpoint, save_checkpoint
 from tools.training.curve import draw_curve
 from tools.training.data import PatchSampler, Pictures
-from tools.training.losses import restoration_loss
+from tools.training.objectives import Objective, objective_of
 from tools.training.pruning import starting_weights
 from tools.training.recipe import Recipe
 
@@ -41,15 +41,21 @@ def to_picture(x: Tensor) -> NDArray[np.uint8]:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Return the rate of a step: linear warm-up, then a cosine down to a hundredth."""
+    """Return the rate of a step: linear warm-up, then a cosine down to a hundredth, or drops."""
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
+    if recipe.drops:
+        passed = sum(step >= share * recipe.steps for share in recipe.drops)
+        return recipe.learning_rate * recipe.drop_factor**passed
     done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
     return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
 def validate(
-    network: nn.Module, sets: dict[str, list[Pair]], device: torch.device
+    network: nn.Module,
+    sets: dict[str, list[Pair]],
+    device: torch.device,
+    objective: Objective | None = None,
 ) -> dict[str, float]:
     """Return mean PSNR and SSIM on Y for each set, as ``light_psnr`` and so on."""
     result: dict[str, float] = {}
@@ -57,8 +63,10 @@ def validate(
     for name, pairs in sets.items():
         scores = []
         for rainy, clean in pairs:
+            wet, dry = to_tensor(rainy[None], device), to_tensor(clean[None], device)
             with torch.no_grad():
-                out = to_picture(network(to_tensor(rainy[None], device)))
+                shown = objective.derained(network, wet, dry) if objective else network(wet)
+            out = to_picture(shown)
             a, b = metrics.luma(out), metrics.luma(clean)
             scores.append((min(metrics.psnr(a, b), 99.0), metrics.ssim(a, b)))
         result[f"{name}_psnr"], result[f"{name}_ssim"] = np.mean(scores, axis=0).tolist()
@@ -89,10 +97,7 @@ class Trainer:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = build(recipe.network).to(device)
         self.ema.load_state_dict(self.network.state_dict())
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.learning_rate,
-            betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True,
-        )  # fmt: skip
+        self.optimizer = _optimizer(recipe, self.network)
         self.rng = np.random.default_rng(recipe.seed)
         self.step, self.seconds = 0, 0.0
         self.teacher: nn.Module | None = None
@@ -105,6 +110,7 @@ class Trainer:
             weights = starting_weights(load_checkpoint(Path(recipe.start)), recipe.network)
             self.network.load_state_dict(weights)
             self.ema.load_state_dict(weights)
+        self.objective = objective_of(recipe, self.network, device)
 
     def _load(self, path: Path) -> None:
         state = load_checkpoint(path, self.device)
@@ -159,12 +165,12 @@ class Trainer:
         rainy, clean = to_tensor(rainy8, self.device), to_tensor(clean8, self.device)
         self.network.train()
         with self._autocast():
-            out = self.network(rainy).float()
-        loss = restoration_loss(out, clean, recipe.ssim, stage.log_mse)
+            loss = self.objective.loss(self.network, rainy, clean, stage.log_mse)
         if self.teacher is not None:
-            with torch.no_grad(), self._autocast():
-                target = self.teacher(rainy).float()
-            loss = loss + recipe.teacher_weight * F.l1_loss(out, target)
+            with self._autocast():
+                with torch.no_grad():
+                    target = self.teacher(rainy).float()
+                loss = loss + recipe.teacher_weight * F.l1_loss(self.network(rainy).float(), target)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
@@ -174,6 +180,8 @@ class Trainer:
             torch._foreach_lerp_(
                 list(self.ema.parameters()), list(self.network.parameters()), 1 - decay
             )
+            for kept, now in zip(self.ema.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(now)  # the statistics of normalisations are averages themselves
         return float(loss.detach())
 
     def _autocast(self) -> torch.autocast:
@@ -181,7 +189,7 @@ class Trainer:
 
     def _report(self, loss: float, validation: dict[str, list[Pair]]) -> None:
         row: dict[str, float] = {"step": self.step, "minutes": self.seconds / 60, "loss": loss}
-        row.update(validate(self.ema, validation, self.device))
+        row.update(validate(self.ema, validation, self.device, self.objective))
         path = self.folder / "log.csv"
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as stream:
@@ -191,6 +199,17 @@ class Trainer:
             writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
         draw_curve(path, self.folder / "curve.png", self.recipe.network)
         print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+
+
+def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.AdamW(
+        network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99),
+        weight_decay=recipe.weight_decay, fused=True,
+    )  # fmt: skip
 
 
 class _Loader:
