@@ -15,6 +15,7 @@ pytest.importorskip("matplotlib")
 
 from streamderain import metrics  # noqa: E402
 from streamderain.errors import ConfigError, InputError, ModelError  # noqa: E402
+from streamderain.networks.registry import BUILDERS  # noqa: E402
 from tools.train import main  # noqa: E402
 from tools.training.checkpoints import load_checkpoint  # noqa: E402
 from tools.training.data import (  # noqa: E402
@@ -229,7 +230,9 @@ def test_a_wrong_recipe_says_where(tmp_path, change, where):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")))
 def test_the_recipes_that_ship_are_valid(path):
-    assert load_recipe(path).network == path.stem.removesuffix("-finish")
+    variant = path.stem.removesuffix("-finish").removesuffix("-published")
+    assert load_recipe(path).network == variant
+    assert variant in BUILDERS
 
 
 def test_stages_follow_one_another(recipe):
