@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamderain.frame import Frame
 from streamderain.inference.backend import Backend
+from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
-from streamderain.inference.onnx import create_backend
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader
 from streamderain.readers.video import VideoFileReader

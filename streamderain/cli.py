@@ -32,6 +32,10 @@ ModelOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(metavar="auto|onnx|torch", help="What runs the network; torch needs PyTorch."),
+]
 DEFAULT_MODEL = "attention-m"
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
@@ -73,6 +77,7 @@ def clean(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
     codec: Annotated[
         str, typer.Option(metavar="h264|hevc|av1|ffv1", help="Video codec; ffv1 is lossless.")
     ] = "h264",
@@ -106,7 +111,7 @@ def clean(
     """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
     from streamderain.arguments import parse_duration, parse_rate, parse_size
     from streamderain.clean import CleanOptions, clean_all
-    from streamderain.inference.onnx import create_backend
+    from streamderain.inference.create import create_backend
     from streamderain.jobs import PIPE, plan_jobs
 
     options = CleanOptions(
@@ -122,9 +127,9 @@ def clean(
         raise UsageError("--json and '-o -' both want standard output; choose one")
     progress = _progress()
     try:
-        with create_backend(model, device) as backend:
-            _tell(backend.notes)
-            report = clean_all(jobs, errors, backend, options, progress)
+        with create_backend(model, device, backend) as network:
+            _tell(network.notes)
+            report = clean_all(jobs, errors, network, options, progress)
     finally:
         progress.close()
     if json:

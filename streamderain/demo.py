@@ -13,8 +13,8 @@ from streamderain import metrics
 from streamderain.clean import Progress, made_folders
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
+from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
-from streamderain.inference.onnx import create_backend
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader
 from streamderain.report import JobReport

@@ -140,7 +140,7 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
     """
     if model == NULL:
         return ModelInfo(name=NULL, path=None)
-    if model.endswith(".onnx") or "/" in model or "\\" in model:
+    if model.endswith((".onnx", ".safetensors")) or "/" in model or "\\" in model:
         path = Path(model)
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is not there"

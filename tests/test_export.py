@@ -9,7 +9,7 @@ pytest.importorskip("onnxscript")
 ort = pytest.importorskip("onnxruntime")
 
 import streamderain  # noqa: E402
-from streamderain.inference.onnx import create_backend  # noqa: E402
+from streamderain.inference.create import create_backend  # noqa: E402
 from streamderain.networks import attention, registry  # noqa: E402
 from tools import export_onnx  # noqa: E402
 from tools.export_onnx import main, reference, to_onnx  # noqa: E402

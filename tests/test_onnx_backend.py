@@ -9,7 +9,8 @@ import pytest
 from streamderain import metrics
 from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import NullBackend
-from streamderain.inference.onnx import CPU, CUDA, OnnxBackend, create_backend
+from streamderain.inference.create import create_backend
+from streamderain.inference.onnx import CPU, CUDA, OnnxBackend
 from streamderain.models import available_models, resolve_model
 from streamderain.rain.streaks import RainConfig, RainField
 

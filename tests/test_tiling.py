@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamderain.inference.onnx import create_backend
+from streamderain.inference.create import create_backend
 from streamderain.inference.tiling import (
     BUDGET_BYTES,
     BYTES_PER_PIXEL,

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from streamderain import metrics
 from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
 from streamderain.inference.backend import Backend
-from streamderain.inference.onnx import create_backend
+from streamderain.inference.create import create_backend
 from streamderain.inference.tiling import choose_tile, run_tiled
 from streamderain.models import Score, sha256_of
 from streamderain.readers.pictures import read_picture

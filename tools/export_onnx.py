@@ -1,5 +1,7 @@
 """Export a checkpoint: ``python -m tools.export_onnx runs/NAME/last.pt -o models/NAME.onnx``.
 
+Beside it stand the same weights for PyTorch, ``NAME.safetensors``.
+
 The graph takes ``frames`` and gives ``derained``, both uint8 N×H×W×3 with N, H and W free; the
 conversion to float, the padding to the network's multiple, the cut back, the rounding (half to
 even) and the clipping are inside. fp32. Opset 18 in IR version 8: the lowest that PyTorch exports,
@@ -21,48 +23,29 @@ import hashlib
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
+import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import streamderain
 from streamderain.errors import ModelError, StreamderainError
 from streamderain.networks.count import macs_per_pixel
-from streamderain.networks.registry import Restorer
+from streamderain.networks.uint8 import UInt8Graph
 from tools.files import write_whole
 from tools.training.checkpoints import averaged_network, load_checkpoint
 
 OPSET, IR_VERSION = 18, 8
+HALVED_ABOVE = 8_000_000
+"""Bytes of weights; more are kept in half of it."""
+
 CHECKED_SIZES = ((96, 96), (359, 641), (17, 33), (1, 1))
 CHECKED_BATCHES = (1, 2)
 TERMS = "Weights trained on research data; the model card beside this file says which."
-
-
-class UInt8Graph(nn.Module):
-    """A network with its conversions: uint8 N×H×W×3 in and out.
-
-    Args:
-        network: a :class:`~streamderain.networks.registry.Restorer`.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.multiple = cast(Restorer, network).multiple
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return the derained frames."""
-        height, width, m = frames.shape[1], frames.shape[2], self.multiple
-        rows = torch.arange((height + m - 1) // m * m).clamp(max=height - 1)
-        columns = torch.arange((width + m - 1) // m * m).clamp(max=width - 1)
-        padded = frames.index_select(1, rows).index_select(2, columns)
-        restored = cast(Restorer, self.network).restore(padded.permute(0, 3, 1, 2).float() / 255)
-        levels = (restored[:, :, :height, :width] * 255).round().clamp(0, 255)
-        return levels.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def export(network: nn.Module, target: Path, properties: dict[str, str]) -> int:
@@ -81,6 +64,28 @@ def export(network: nn.Module, target: Path, properties: dict[str, str]) -> int:
     difference = check(network, data)
     write_whole(target, data)
     return difference
+
+
+def write_weights(network: nn.Module, target: Path, properties: dict[str, str]) -> None:
+    """Write a network's weights as safetensors, for PyTorch.
+
+    Above 8 MB they are kept as 16-bit floats.
+
+    Args:
+        network: on the CPU.
+        target: replaced where it exists, once the new one is whole.
+        properties: become the metadata.
+
+    Raises:
+        OutputError: the target can't be written.
+    """
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    if sum(value.numel() * value.element_size() for value in weights.values()) > HALVED_ABOVE:
+        weights = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in weights.items()
+        }
+    write_whole(target, safetensors.torch.save(weights, properties))
 
 
 def to_onnx(network: nn.Module, properties: dict[str, str]) -> onnx.ModelProto:
@@ -192,6 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
         network = averaged_network(checkpoint)
         properties = properties_of(checkpoint, network, args.output.stem)
         difference = export(network, args.output, properties)
+        write_weights(network, args.output.with_suffix(".safetensors"), properties)
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

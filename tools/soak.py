@@ -26,7 +26,7 @@ from typing import Any
 
 from streamderain.client import Subscriber
 from streamderain.config import RunConfig
-from streamderain.inference.onnx import create_backend
+from streamderain.inference.create import create_backend
 from streamderain.live.service import LiveService
 from streamderain.logs import set_up_logging
 from tests.real.relay import Relay

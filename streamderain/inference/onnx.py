@@ -12,38 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamderain.closing import ClosesAtExit
-from streamderain.errors import ModelError, UsageError
-from streamderain.inference.backend import Backend, Frames, NullBackend
-from streamderain.models import NULL, ModelInfo, resolve_model
+from streamderain.errors import ModelError
+from streamderain.inference.backend import Frames
+from streamderain.models import ModelInfo
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["DEVICES", "OnnxBackend", "create_backend"]
+__all__ = ["DEVICES", "OnnxBackend"]
 
 DEVICES = ("auto", "cpu", "cuda")
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-
-
-def create_backend(model: str, device: str = "auto") -> Backend:
-    """Load a network by name or file.
-
-    Args:
-        model: a shipped name, ``null``, or the path of an ``.onnx`` file.
-        device: ``cpu``, ``cuda`` (an error where it can't be had), or ``auto``: CUDA where it
-            works, else the CPU.
-
-    Raises:
-        UsageError: no such device.
-        ModelError: no such model, no runtime, or the model doesn't fit.
-    """
-    if device not in DEVICES:
-        raise UsageError(f"the device is auto, cpu or cuda, not {device!r}")
-    info = resolve_model(model)
-    if info.name == NULL and info.path is None:
-        return NullBackend()
-    return OnnxBackend(info, device)
 
 
 class OnnxBackend(ClosesAtExit):
@@ -55,7 +35,7 @@ class OnnxBackend(ClosesAtExit):
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; with a path.
-        device: as for :func:`create_backend`.
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
         threads: of the CPU's operators, or None for one a core that the process may use.
 
     Raises:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from streamderain.config import RunConfig
 from streamderain.configcheck import exposed
-from streamderain.inference.onnx import create_backend
+from streamderain.inference.create import create_backend
 from streamderain.live.service import LiveService
 from streamderain.logs import set_up_logging
 

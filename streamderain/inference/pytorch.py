@@ -1,0 +1,143 @@
+"""Networks in PyTorch, from safetensors: where ONNX Runtime lacks a device or a graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamderain.closing import ClosesAtExit
+from streamderain.errors import ModelError
+from streamderain.inference.backend import Frames
+from streamderain.models import ModelInfo
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PyTorchBackend", "read_weights"]
+
+
+class PyTorchBackend(ClosesAtExit):
+    """One network in PyTorch (:class:`~streamderain.inference.backend.Backend`).
+
+    On the CPU in 32-bit floats, where it differs from ONNX Runtime by one level at most; on CUDA
+    in bfloat16, or float16 where a GPU has no bfloat16, in channels-last order.
+
+    Args:
+        info: from :func:`~streamderain.models.resolve_model`; its weights are the file itself, or
+            the ``.safetensors`` beside it. Pickles are never read.
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
+
+    Raises:
+        ModelError: PyTorch or the weights are missing, they don't fit the network, or CUDA was
+            asked for and can't be had.
+    """
+
+    def __init__(self, info: ModelInfo, device: str = "auto") -> None:
+        torch = _import_torch()
+        has_cuda = bool(torch.cuda.is_available())
+        if device == "cuda" and not has_cuda:
+            raise ModelError(
+                "CUDA was asked for but PyTorch finds none; check the driver with nvidia-smi and "
+                "that PyTorch is built for CUDA, or use --device cpu"
+            )
+        self.name, self.model = info.name, info
+        self.device = "cuda" if has_cuda and device != "cpu" else "cpu"
+        self.notes: tuple[str, ...] = ()
+        self._torch = torch
+        self._where = torch.device(self.device)
+        self._graph: Any = _load(info, self._where)
+        self._reduced = torch.bfloat16
+        if self.device == "cuda" and not torch.cuda.is_bf16_supported():
+            self._reduced = torch.float16
+
+    def run(self, frames: Frames) -> Frames:
+        """Return the derained frames, uint8 of the same shape N×H×W×3.
+
+        Raises:
+            ModelError: memory ran out, or it was closed.
+        """
+        if self._graph is None:
+            raise ModelError(f"the model {self.name} was closed")
+        torch = self._torch
+        try:
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.device, self._reduced, enabled=self.device == "cuda"),
+            ):
+                given = torch.from_numpy(np.ascontiguousarray(frames)).to(self._where)
+                derained = self._graph(given).cpu().numpy()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"the model {self.name} failed on frames of {frames.shape[2]}x{frames.shape[1]} "
+                f"(batch {frames.shape[0]}): {reason}"
+            ) from error
+        return np.ascontiguousarray(derained)
+
+    def close(self) -> None:
+        """Let go of the network and its memory."""
+        self._graph = None
+
+
+def read_weights(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
+    """Return the network's name and its weights, in 32-bit floats.
+
+    Raises:
+        ModelError: the file is missing, no safetensors, or doesn't name its network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stored:
+            network = (stored.metadata() or {}).get("network")
+            weights = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path} can't be read as safetensors: {reason}") from error
+    if network is None:
+        raise ModelError(f"{path} doesn't say whose weights it holds; tools.export_onnx writes it")
+    return network, {
+        key: value.float() if value.is_floating_point() else value for key, value in weights.items()
+    }
+
+
+def _load(info: ModelInfo, device: torch.device) -> torch.nn.Module:
+    from streamderain.networks.registry import build
+    from streamderain.networks.uint8 import UInt8Graph
+
+    assert info.path is not None
+    path = info.path.with_suffix(".safetensors")
+    if not path.is_file():
+        raise ModelError(
+            f"{info.name} has no weights for PyTorch ({path} is not there); run it without "
+            "--backend torch"
+        )
+    name, weights = read_weights(path)
+    try:
+        network = build(name)
+        network.load_state_dict(weights)
+    except (ValueError, RuntimeError) as error:
+        reason = json.dumps(" ".join(str(error).split())[:200])
+        raise ModelError(f"{path} doesn't fit the network {name}: {reason}") from error
+    import torch
+
+    graph = UInt8Graph(network.eval().requires_grad_(False)).to(device)
+    if device.type == "cuda":
+        graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return graph
+
+
+def _import_torch() -> ModuleType:
+    try:
+        import safetensors  # noqa: F401 - needed a moment later
+        import torch
+    except ImportError as error:
+        raise ModelError(
+            "PyTorch isn't installed; run: pip install 'streamderain[torch]', or leave "
+            "--backend torch out"
+        ) from error
+    return torch
