@@ -31,6 +31,10 @@ NULL = "null"
 """The name of the model that changes nothing."""
 
 
+UNKNOWN_BYTES_PER_PIXEL = 400
+"""Of a network without a card: more than our own need, less than the large ones do."""
+
+
 class Score(BaseModel):
     """PSNR in dB and SSIM, on Y and on RGB, as means over a set of pictures."""
 
@@ -53,6 +57,7 @@ class ModelCard(BaseModel):
         terms: what that means for the use of the weights.
         parameters: how many numbers it holds.
         macs_per_pixel: multiplications for each pixel of a frame.
+        bytes_per_pixel: activations that a run takes for each pixel, measured on the CPU.
         training_steps: how long it was trained.
         sha256: of the ``.onnx`` beside the card, in hexadecimal.
         validation: quality by the kind of rain: ``light``, ``heavy``, and ``dry`` pictures
@@ -68,6 +73,7 @@ class ModelCard(BaseModel):
     terms: str
     parameters: int = Field(gt=0)
     macs_per_pixel: float = Field(gt=0)
+    bytes_per_pixel: int = Field(default=270, gt=0)
     training_steps: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     validation: dict[str, Score]
@@ -80,6 +86,11 @@ class ModelInfo(BaseModel):
     name: str
     path: Path | None
     card: ModelCard | None = None
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Activations that a run takes for each pixel; a guess where there is no card."""
+        return self.card.bytes_per_pixel if self.card else UNKNOWN_BYTES_PER_PIXEL
 
 
 def models_folder() -> Path:

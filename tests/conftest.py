@@ -1,8 +1,14 @@
 """Fixtures that several tests share."""
 
+import signal
 import subprocess
 
 import pytest
+
+# Started in the background of a shell, a process is born deaf to Ctrl-C, and so are its children.
+# The tests of interruption send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

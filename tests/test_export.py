@@ -125,3 +125,29 @@ def test_a_missing_or_wrong_checkpoint_is_a_sentence(tmp_path, capsys):
         assert main([str(path), "-o", str(target)]) == 1
         assert said in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_a_heavy_network_is_kept_in_half_its_size(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_onnx, "HALVED_ABOVE", 1000)
+    monkeypatch.setattr(export_onnx, "HALVED_FROM", 64)
+    whole, half = tmp_path / "whole" / "tiny.onnx", tmp_path / "half" / "tiny.onnx"
+    for path in (whole, half):
+        path.parent.mkdir()
+    assert main([str(checkpoint[1]), "-o", str(half)]) == 0
+    monkeypatch.undo()
+    assert main([str(checkpoint[1]), "-o", str(whole)]) == 0
+    kept = [tensor.data_type for tensor in onnx.load(half).graph.initializer]
+    assert onnx.TensorProto.FLOAT16 in kept
+    assert onnx.TensorProto.FLOAT in kept  # biases
+    small, large = (sum(f.stat().st_size for f in path.parent.iterdir()) for path in (half, whole))
+    assert small < 0.75 * large
+
+    rounded = averaged_network(checkpoint[0])
+    monkeypatch.setattr(export_onnx, "HALVED_ABOVE", 1000)
+    monkeypatch.setattr(export_onnx, "HALVED_FROM", 64)
+    export_onnx.round_weights(rounded)
+    frames = np.random.default_rng(2).integers(0, 256, (1, 37, 50, 3), dtype=np.uint8)
+    expected = reference(rounded, frames)
+    for path in (half, half.with_suffix(".safetensors")):
+        with create_backend(str(path), "cpu") as backend:
+            assert np.abs(backend.run(frames).astype(int) - expected).max() <= 1

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from streamderain.inference.create import create_backend
 from streamderain.inference.tiling import (
     BUDGET_BYTES,
-    BYTES_PER_PIXEL,
     choose_tile,
     plan_tiles,
     run_tiled,
     seam_weights,
 )
+
+BYTES = 270  # a pixel, of attention-m
 
 sizes = st.integers(1, 5000)
 
@@ -23,7 +24,7 @@ sizes = st.integers(1, 5000)
 @given(sizes, sizes, st.integers(200_000, 50_000_000))
 @settings(deadline=None)
 def test_tiles_cover_the_frame_and_never_leave_it(height, width, budget):
-    plan = choose_tile(height, width, budget)
+    plan = choose_tile(height, width, BYTES, budget)
     for length, tile, starts in (
         (height, plan.height, plan.tops),
         (width, plan.width, plan.lefts),
@@ -37,14 +38,14 @@ def test_tiles_cover_the_frame_and_never_leave_it(height, width, budget):
 @given(sizes, sizes, st.integers(5_000_000, 50_000_000))
 @settings(deadline=None)
 def test_tiles_stay_within_the_budget(height, width, budget):
-    plan = choose_tile(height, width, budget)
-    assert plan.height * plan.width * BYTES_PER_PIXEL <= budget
+    plan = choose_tile(height, width, BYTES, budget)
+    assert plan.height * plan.width * BYTES <= budget
 
 
 @given(sizes, sizes, st.integers(200_000, 50_000_000))
 @settings(deadline=None)
 def test_at_every_pixel_the_weights_of_all_tiles_sum_to_one(height, width, budget):
-    plan = choose_tile(height, width, budget)
+    plan = choose_tile(height, width, BYTES, budget)
     for length, tile, starts in (
         (height, plan.height, plan.tops),
         (width, plan.width, plan.lefts),
@@ -63,15 +64,21 @@ def test_seams_fade_linearly_over_the_overlap():
 
 
 def test_frames_up_to_1080p_go_through_whole_and_4k_in_four_tiles():
-    assert choose_tile(1080, 1920).count == 1
-    four_k = choose_tile(2160, 3840)
+    assert choose_tile(1080, 1920, BYTES).count == 1
+    four_k = choose_tile(2160, 3840, BYTES)
     assert (len(four_k.tops), len(four_k.lefts)) == (2, 2)
     assert four_k.pixels < 1.05 * 2160 * 3840
-    assert four_k.height * four_k.width * BYTES_PER_PIXEL <= BUDGET_BYTES
+    assert four_k.height * four_k.width * BYTES <= BUDGET_BYTES
+
+
+def test_a_network_that_takes_more_memory_gets_smaller_tiles():
+    hungry = choose_tile(1080, 1920, 4 * BYTES)
+    assert hungry.count == choose_tile(2160, 3840, BYTES).count
+    assert hungry.height * hungry.width * 4 * BYTES <= BUDGET_BYTES
 
 
 def test_a_budget_that_nothing_fits_gives_the_smallest_tiles_there_are():
-    plan = choose_tile(400, 400, budget=1)
+    plan = choose_tile(400, 400, BYTES, budget=1)
     assert plan.height == plan.width < 120
 
 
@@ -85,7 +92,7 @@ def test_a_plan_that_makes_no_sense_is_refused(arguments):
 @settings(deadline=None, max_examples=40)
 def test_a_network_that_changes_nothing_changes_nothing_in_tiles(height, width, seed):
     frames = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
-    plan = choose_tile(height, width, budget=1)
+    plan = choose_tile(height, width, BYTES, budget=1)
     assert np.array_equal(run_tiled(np.copy, frames, plan), frames)
 
 

@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from streamderain import metrics
 from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
 from streamderain.inference.backend import Backend
-from streamderain.inference.create import create_backend
-from streamderain.inference.tiling import choose_tile, run_tiled
+from streamderain.inference.create import BACKENDS, create_backend
+from streamderain.inference.derainer import derain
 from streamderain.models import Score, sha256_of
 from streamderain.readers.pictures import read_picture
 from tools.files import pictures_in, write_whole
@@ -156,7 +156,7 @@ def evaluate(backend: Backend, pairs: Sequence[Pair], name: str) -> Iterator[Row
                 f"{pair.clean} is {_size(clean)}; SSIM needs at least "
                 f"{metrics.SSIM_WINDOW} pixels each way"
             )
-        derained = run_tiled(backend.run, rainy[None], choose_tile(*rainy.shape[:2]))[0]
+        derained = derain(backend, [rainy])[0]
         yield Row(name, pair.set, pair.name, **score(derained, clean))
 
 
@@ -192,7 +192,7 @@ def markdown(result: dict[str, dict[str, Score]]) -> str:
     return "\n".join(lines)
 
 
-def open_model(model: str, device: str = "auto") -> Backend:
+def open_model(model: str, device: str = "auto", backend: str = "auto") -> Backend:
     """Load a shipped name, an ``.onnx`` file, ``null``, or a ``.pt`` checkpoint of a training.
 
     Raises:
@@ -208,7 +208,7 @@ def open_model(model: str, device: str = "auto") -> Backend:
             ) from error
 
         return CheckpointBackend(Path(model))
-    return create_backend(model, device)
+    return create_backend(model, device, backend)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -221,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--pairs", type=Path, nargs=2, metavar=("RAINY", "CLEAN"))
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
     parser.add_argument("--json", type=Path, help="write the means to this file")
     parser.add_argument("--csv", type=Path, help="write a row a picture to this file")
     return parser

@@ -1,10 +1,12 @@
 """Export a checkpoint: ``python -m tools.export_onnx runs/NAME/last.pt -o models/NAME.onnx``.
 
-Beside it stand the same weights for PyTorch, ``NAME.safetensors``.
+Beside it stand the same weights for PyTorch, ``NAME.safetensors``. Above 8 MB the weights of
+convolutions are rounded to 16-bit floats first and kept so in both files; ONNX Runtime widens them
+once, when it loads the graph. All arithmetic is in 32 bits.
 
 The graph takes ``frames`` and gives ``derained``, both uint8 N×H×W×3 with N, H and W free; the
 conversion to float, the padding to the network's multiple, the cut back, the rounding (half to
-even) and the clipping are inside. fp32. Opset 18 in IR version 8: the lowest that PyTorch exports,
+even) and the clipping are inside. Opset 18 in IR version 8: the lowest that PyTorch exports,
 which ONNX Runtime runs since 1.14 (2023).
 
 What was measured (``attention-m``, 640×360, ONNX Runtime 1.31, one x86 core): the convolutions
@@ -22,6 +24,7 @@ import argparse
 import hashlib
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,8 @@ from tools.training.checkpoints import averaged_network, load_checkpoint
 OPSET, IR_VERSION = 18, 8
 HALVED_ABOVE = 8_000_000
 """Bytes of weights; more are kept in half of it."""
+HALVED_FROM = 1024
+"""Elements of a tensor; smaller ones (biases, statistics of a normalisation) stay whole."""
 
 CHECKED_SIZES = ((96, 96), (359, 641), (17, 33), (1, 1))
 CHECKED_BATCHES = (1, 2)
@@ -60,16 +65,17 @@ def export(network: nn.Module, target: Path, properties: dict[str, str]) -> int:
         ModelError: ONNX Runtime and PyTorch differ by more than 1 level; nothing is written then.
         OutputError: the target can't be written.
     """
-    data = to_onnx(network, properties).SerializeToString(deterministic=True)
+    model = to_onnx(network, properties)
+    if is_heavy(network):
+        keep_halves(model)
+    data = model.SerializeToString(deterministic=True)
     difference = check(network, data)
     write_whole(target, data)
     return difference
 
 
 def write_weights(network: nn.Module, target: Path, properties: dict[str, str]) -> None:
-    """Write a network's weights as safetensors, for PyTorch.
-
-    Above 8 MB they are kept as 16-bit floats.
+    """Write a network's weights as safetensors, for PyTorch; those of a heavy one in 16 bits.
 
     Args:
         network: on the CPU.
@@ -79,13 +85,48 @@ def write_weights(network: nn.Module, target: Path, properties: dict[str, str]) 
     Raises:
         OutputError: the target can't be written.
     """
-    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    if sum(value.numel() * value.element_size() for value in weights.values()) > HALVED_ABOVE:
-        weights = {
-            key: value.half() if value.is_floating_point() else value
-            for key, value in weights.items()
-        }
+    halved = is_heavy(network)
+    weights = {
+        key: (value.half() if halved and _is_large(value) else value).contiguous()
+        for key, value in network.state_dict().items()
+    }
     write_whole(target, safetensors.torch.save(weights, properties))
+
+
+def is_heavy(network: nn.Module) -> bool:
+    """Say whether a network's weights take more than 8 MB in 32-bit floats."""
+    weights: Iterable[torch.Tensor] = network.state_dict().values()
+    return sum(value.nbytes for value in weights) > HALVED_ABOVE
+
+
+def round_weights(network: nn.Module) -> None:
+    """Round a heavy network's large weights to what 16-bit floats can hold; others stay."""
+    if is_heavy(network):
+        with torch.no_grad():
+            for value in network.state_dict().values():
+                if _is_large(value):
+                    value.copy_(value.half())
+
+
+def _is_large(value: torch.Tensor) -> bool:
+    return value.is_floating_point() and value.numel() >= HALVED_FROM
+
+
+def keep_halves(model: onnx.ModelProto) -> None:
+    """Keep the large weights of a graph as 16-bit floats, widened by a ``Cast`` each."""
+    casts = []
+    for weight in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < HALVED_FROM:
+            continue
+        name = weight.name
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(
+            onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def to_onnx(network: nn.Module, properties: dict[str, str]) -> onnx.ModelProto:
@@ -195,6 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         checkpoint = load_checkpoint(args.checkpoint)
         network = averaged_network(checkpoint)
+        round_weights(network)
         properties = properties_of(checkpoint, network, args.output.stem)
         difference = export(network, args.output, properties)
         write_weights(network, args.output.with_suffix(".safetensors"), properties)

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
 import sys
 import textwrap
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
 from streamderain.errors import InputError, ModelError, StreamderainError
+from streamderain.inference.create import create_backend
 from streamderain.models import NULL, ModelCard, Score
 from tools.evaluate import DRY, EVALUATIONS, PSNR_CAP, Evaluation, markdown
 from tools.files import write_whole
@@ -36,18 +40,42 @@ TERMS = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is said of a size of network: what it is for, and its speed class."""
+    """What is said of a network: what it is for, its speed class, and whose it is."""
 
     purpose: str
     speed: str
+    source: str = "ours, after network A (`attention-embedding`); `docs/networks.md`"
 
 
+OFFLINE = "offline on a CPU, GPUs live"
 KINDS = {
-    "s": Kind("every rain, picture by picture; the fast one", "real time on a CPU at small sizes"),
-    "m": Kind("every rain, picture by picture; the good one", "offline on a CPU, small GPUs live"),
-    "l": Kind("every rain, picture by picture; the best one", "data-centre GPUs"),
-}
-"""By the last letter of the network's name."""
+    "attention-s": Kind(
+        "every rain, picture by picture; the fast one", "real time on a CPU at small sizes"
+    ),
+    "attention-m": Kind(
+        "every rain, picture by picture; the good one", "offline on a CPU, small GPUs live"
+    ),
+    "attention-l": Kind("every rain, picture by picture; the best one", "data-centre GPUs"),
+    "attention-embedding": Kind(
+        "published network A, the reference", OFFLINE,
+        "Huang & Kang, IEEE document 10317431 and NTNU thesis 2023; the reconstruction is ours",
+    ),
+    "dtpnet-narrow": Kind(
+        "published network B at half of its width", OFFLINE,
+        "DTPNet, Huang et al., Neurocomputing 2024; narrow, the reconstruction is ours",
+    ),
+    "msdrnet-narrow": Kind(
+        "published network C at half of its width", OFFLINE,
+        "MSDR-Net, Han et al., CAC 2022; narrow, the reconstruction is ours",
+    ),
+    "dualstage-narrow": Kind(
+        "published network D, narrow", OFFLINE,
+        "Hou et al., J. Zhejiang Univ. 60(4), 2026; what the paper leaves open is ours",
+    ),
+}  # fmt: skip
+"""By the network's name."""
+
+MEASURED_SIZE = (360, 640)
 
 BODY = """
 # {card.name}
@@ -58,8 +86,10 @@ In (`frames`) and out (`derained`): uint8 N×H×W×3 RGB, every size free.
 | | |
 | --- | --- |
 | network | `{card.network}` (`streamderain/networks/`) |
+| source | {source} |
 | parameters | {card.parameters:,} |
 | multiplications | {card.macs_per_pixel:,.0f} a pixel, {gmac_1080p:,.0f} billion a 1080p frame |
+| memory | {card.bytes_per_pixel:,} bytes of activations a pixel, {gb_720p:.2f} GB a 720p frame |
 | speed class | {card.speed} |
 | trained for | {trained} |
 | SHA-256 | `{card.sha256}` |
@@ -149,9 +179,7 @@ def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int
         ModelError: the file is not one of ours.
     """
     metadata = read_metadata(path)
-    kind = KINDS.get(metadata["network"][-1])
-    if kind is None:
-        raise ModelError(f"nothing is known of {metadata['network']}: tools/model_card.py, KINDS")
+    kind = kind_of(metadata["network"])
     return ModelCard(
         name=path.stem,
         network=metadata["network"],
@@ -161,10 +189,46 @@ def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int
         terms=TERMS,
         parameters=int(metadata["parameters"]),
         macs_per_pixel=float(metadata["macs_per_pixel"]),
+        bytes_per_pixel=bytes_per_pixel(path),
         training_steps=steps_before + int(metadata["training_steps"]),
         sha256=sha256,
         validation=evaluation.sets,
     )
+
+
+def kind_of(network: str) -> Kind:
+    """Return what is said of a network.
+
+    Raises:
+        ModelError: nothing is.
+    """
+    if network not in KINDS:
+        raise ModelError(f"nothing is known of {network}: tools/model_card.py, KINDS")
+    return KINDS[network]
+
+
+def bytes_per_pixel(path: Path) -> int:
+    """Measure by how much a process of its own grows while it runs the network on the CPU.
+
+    Linux only: what counts is the largest resident size.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measure_growth, path, MEASURED_SIZE).result()
+
+
+def _measure_growth(path: Path, size: tuple[int, int]) -> int:
+    with create_backend(str(path), "cpu") as backend:
+        rng = np.random.default_rng(0)
+        backend.run(rng.integers(0, 256, (1, 16, 16, 3), dtype=np.uint8))
+        before = _largest_resident()
+        backend.run(rng.integers(0, 256, (1, *size, 3), dtype=np.uint8))
+        return max(1, round((_largest_resident() - before) / (size[0] * size[1])))
+
+
+def _largest_resident() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def recipes_of(network: str, folder: Path = Path("configs/train")) -> list[Path]:
@@ -194,12 +258,14 @@ def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recip
         trained += f", from `{Path(recipe.teacher).parent.name}` as well as from the truth"
     body = BODY.format(
         card=card,
+        source=kind_of(card.network).source,
+        gb_720p=card.bytes_per_pixel * 1280 * 720 / 1e9,
         gmac_1080p=card.macs_per_pixel * 1920 * 1080 / 1e9,
         trained=trained,
         cap=PSNR_CAP,
         terms=textwrap.fill(card.terms, 100),
         table=markdown({card.name: card.validation, NULL: null}),
-        shares="\n".join(f"- {share / total:.0%} {text}" for share, text in kinds),
+        shares="\n".join(f"- {share / total:.0%} {text}" for share, text in kinds if share),
         training="\n".join(
             f"python -m tools.train {path.as_posix()} --data DATA --out runs/{path.stem}"
             for path in recipes

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from streamderain.errors import StreamderainError
+from streamderain.errors import ConfigError, StreamderainError
+from streamderain.networks.registry import BUILDERS
 from tools.training.data import load_pictures, validation_sets
 from tools.training.recipe import load_recipe
 from tools.training.trainer import Trainer
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("recipe", type=Path, help="YAML under configs/train")
     parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe>)")
+    parser.add_argument("--network", help="instead of the recipe's, e.g. a variant to compare")
     parser.add_argument("--steps", type=int, help="instead of the recipe's, e.g. 20 for a dry run")
     parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
     try:
@@ -35,8 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe)
-    if args.steps:
-        recipe = recipe.model_copy(update={"steps": args.steps})
+    changed = {"network": args.network, "steps": args.steps}
+    recipe = recipe.model_copy(update={key: value for key, value in changed.items() if value})
+    if recipe.network not in BUILDERS:
+        raise ConfigError(
+            f"no network is named {recipe.network!r}; there are {', '.join(sorted(BUILDERS))}"
+        )
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

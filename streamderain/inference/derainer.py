@@ -28,7 +28,8 @@ def derain(backend: Backend, pictures: Sequence[Pixels]) -> Frames:
         ModelError: the network failed.
     """
     height, width = pictures[0].shape[:2]
-    return run_tiled(backend.run, np.stack(pictures), choose_tile(height, width))
+    plan = choose_tile(height, width, backend.model.bytes_per_pixel)
+    return run_tiled(backend.run, np.stack(pictures), plan)
 
 
 class Derainer:

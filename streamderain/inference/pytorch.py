@@ -17,7 +17,7 @@ from streamderain.models import ModelInfo
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PyTorchBackend", "read_weights"]
+__all__ = ["PyTorchBackend", "load_network", "read_weights"]
 
 
 class PyTorchBackend(ClosesAtExit):
@@ -105,11 +105,20 @@ def read_weights(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
     }
 
 
-def _load(info: ModelInfo, device: torch.device) -> torch.nn.Module:
-    from streamderain.networks.registry import build
-    from streamderain.networks.uint8 import UInt8Graph
+def load_network(info: ModelInfo) -> torch.nn.Module:
+    """Return a network in evaluation mode on the CPU: float N×3×H×W in [0, 1] in and out.
 
-    assert info.path is not None
+    Args:
+        info: its weights are the file itself, or the ``.safetensors`` beside it.
+
+    Raises:
+        ModelError: PyTorch or the weights are missing, or they don't fit the network.
+    """
+    _import_torch()
+    from streamderain.networks.registry import build
+
+    if info.path is None:
+        raise ModelError(f"the model {info.name} is no network")
     path = info.path.with_suffix(".safetensors")
     if not path.is_file():
         raise ModelError(
@@ -123,10 +132,16 @@ def _load(info: ModelInfo, device: torch.device) -> torch.nn.Module:
     except (ValueError, RuntimeError) as error:
         reason = json.dumps(" ".join(str(error).split())[:200])
         raise ModelError(f"{path} doesn't fit the network {name}: {reason}") from error
-    import torch
+    return network.eval().requires_grad_(False)
 
-    graph = UInt8Graph(network.eval().requires_grad_(False)).to(device)
+
+def _load(info: ModelInfo, device: torch.device) -> torch.nn.Module:
+    from streamderain.networks.uint8 import UInt8Graph
+
+    graph: torch.nn.Module = UInt8Graph(load_network(info)).to(device)
     if device.type == "cuda":
+        import torch
+
         graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return graph
 

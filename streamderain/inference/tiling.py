@@ -21,15 +21,9 @@ __all__ = ["BUDGET_BYTES", "TilePlan", "choose_tile", "plan_tiles", "run_tiled"]
 
 Frames = NDArray[np.uint8]
 
-BYTES_PER_PIXEL = 270
-"""Activations for each pixel of a run.
-
-Measured as the growth of the process's largest resident size over a loaded session, by runs of
-``attention-m`` on noise: 272 bytes at 1280×720, 270 at 1920×1080, with any number of threads.
-"""
-
 BUDGET_BYTES = 640 * 2**20
-"""Activations that a run may take: a 1080p frame goes through whole, a 4K frame in 2×2 tiles."""
+"""Activations that a run may take: with ``attention-m`` (270 bytes a pixel) a 1080p frame goes
+through whole, a 4K frame in 2×2 tiles."""
 
 OVERLAP = 32
 """Pixels that neighbours share at least."""
@@ -90,7 +84,9 @@ def _cut(length: int, count: int, overlap: int) -> tuple[int, tuple[int, ...]]:
     return tile, tuple(round(i * (length - tile) / (count - 1)) for i in range(count))
 
 
-def choose_tile(height: int, width: int, budget: int = BUDGET_BYTES) -> TilePlan:
+def choose_tile(
+    height: int, width: int, bytes_per_pixel: int, budget: int = BUDGET_BYTES
+) -> TilePlan:
     """Return how to run a frame: whole where its activations fit, else in tiles that do.
 
     Of all plans that fit, the one that computes the fewest pixels, and of those the one with the
@@ -98,9 +94,10 @@ def choose_tile(height: int, width: int, budget: int = BUDGET_BYTES) -> TilePlan
 
     Args:
         height, width: of the frame.
+        bytes_per_pixel: activations of the network for each pixel of a run.
         budget: bytes that the activations of one run may take.
     """
-    limit = max(1, budget // BYTES_PER_PIXEL)
+    limit = max(1, budget // bytes_per_pixel)
     plans = [plan_tiles(height, width, 1, 1)]
     if height * width > limit:
         counts = [range(1, length // OVERLAP + 2) for length in (height, width)]
