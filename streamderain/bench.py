@@ -55,16 +55,26 @@ class BenchResult(BaseModel):
 
 
 def run_bench(
-    model: str, device: str, height: int, width: int, *, seconds: float, batch: int | None = None
+    model: str,
+    device: str,
+    height: int,
+    width: int,
+    *,
+    seconds: float,
+    batch: int | None = None,
+    backend: str = "auto",
 ) -> BenchResult:
     """Measure for about ``seconds`` a stage, after a warm-up.
 
     Raises:
         StreamderainError: the network can't run, or the scratch file can't be written.
     """
-    with create_backend(model, device) as backend, tempfile.TemporaryDirectory() as scratch:
+    with (
+        create_backend(model, device, backend) as network,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         folder = Path(scratch)
-        derainer = Derainer(backend, batch=batch)
+        derainer = Derainer(network, batch=batch)
         size = derainer.batch_for(height, width)
         frames = _scene(height, width, count=max(8, 2 * size))
         infer = _measure_infer(derainer, frames, seconds)
@@ -73,12 +83,12 @@ def run_bench(
         clip = folder / "clip.mp4"
         encode = _measure_encode(clip, frames, count)
         decode = _measure_decode(clip)
-        together = _measure_together(clip, folder / "clean.mp4", backend, size)
+        together = _measure_together(clip, folder / "clean.mp4", network, size)
         return BenchResult(
-            model=backend.name, device=backend.device, width=width, height=height, batch=size,
+            model=network.name, device=network.device, width=width, height=height, batch=size,
             decode=decode, infer=infer, encode=encode, together=together,
             slowest_share=together / min(decode, infer, encode),
-            cpu=_cpu_name(), cores=os.cpu_count() or 1, notes=list(backend.notes),
+            cpu=_cpu_name(), cores=os.cpu_count() or 1, notes=list(network.notes),
         )  # fmt: skip
 
 

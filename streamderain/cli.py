@@ -278,6 +278,7 @@ def bench(
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Frames a run of the network.")
     ] = None,
+    backend: BackendOption = "auto",
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Measure this machine: frames per second of each stage, and of all together."""
@@ -285,7 +286,9 @@ def bench(
     from streamderain.bench import run_bench
     from streamderain.show import show_bench
 
-    result = run_bench(model, device, *parse_size(size), seconds=seconds, batch=batch)
+    result = run_bench(
+        model, device, *parse_size(size), seconds=seconds, batch=batch, backend=backend
+    )
     _tell(result.notes)
     typer.echo(result.model_dump_json(indent=2) if json else show_bench(result))
 

@@ -61,12 +61,12 @@ KINDS = {
         "Huang & Kang, IEEE document 10317431 and NTNU thesis 2023; the reconstruction is ours",
     ),
     "dtpnet-narrow": Kind(
-        "published network B at half of its width", OFFLINE,
-        "DTPNet, Huang et al., Neurocomputing 2024; narrow, the reconstruction is ours",
+        "published network B, narrow: 24 channels of 64, fewer blocks", OFFLINE,
+        "DTPNet, Huang et al., Neurocomputing 2024; the narrow shape is ours",
     ),
     "msdrnet-narrow": Kind(
-        "published network C at half of its width", OFFLINE,
-        "MSDR-Net, Han et al., CAC 2022; narrow, the reconstruction is ours",
+        "published network C at a quarter of its width", OFFLINE,
+        "MSDR-Net, Han et al., CAC 2022; the bottleneck and the width are ours",
     ),
     "dualstage-narrow": Kind(
         "published network D, narrow", OFFLINE,
