@@ -21,7 +21,7 @@ from streamderain.readers.scene import SceneReader
 from streamderain.readers.video import VideoFileReader
 from streamderain.writers.video import VideoFileWriter
 
-__all__ = ["BenchResult", "run_bench"]
+__all__ = ["BenchResult", "cpu_name", "run_bench"]
 
 
 class BenchResult(BaseModel):
@@ -88,7 +88,7 @@ def run_bench(
             model=network.name, device=network.device, width=width, height=height, batch=size,
             decode=decode, infer=infer, encode=encode, together=together,
             slowest_share=together / min(decode, infer, encode),
-            cpu=_cpu_name(), cores=os.cpu_count() or 1, notes=list(network.notes),
+            cpu=cpu_name(), cores=os.cpu_count() or 1, notes=list(network.notes),
         )  # fmt: skip
 
 
@@ -152,7 +152,8 @@ def _measure_together(clip: Path, target: Path, backend: Backend, batch: int) ->
     return result.written / result.seconds
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return what the processor calls itself."""
     try:
         for line in (
             Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
