@@ -25,6 +25,7 @@ __all__ = [
     "read_card",
     "resolve_model",
     "sha256_of",
+    "sha256_of_file",
 ]
 
 NULL = "null"
@@ -60,6 +61,7 @@ class ModelCard(BaseModel):
         bytes_per_pixel: activations that a run takes for each pixel, measured on the CPU.
         training_steps: how long it was trained.
         sha256: of the ``.onnx`` beside the card, in hexadecimal.
+        pytorch_sha256: of the ``.safetensors`` beside it, or None where there is none.
         validation: quality by the kind of rain: ``light``, ``heavy``, and ``dry`` pictures
             against themselves.
     """
@@ -76,6 +78,7 @@ class ModelCard(BaseModel):
     bytes_per_pixel: int = Field(default=270, gt=0)
     training_steps: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    pytorch_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     validation: dict[str, Score]
 
 
@@ -182,10 +185,17 @@ def sha256_of(info: ModelInfo) -> str | None:
     Raises:
         ModelError: the file can't be read.
     """
-    if info.path is None:
-        return None
+    return None if info.path is None else sha256_of_file(info.path)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Raises:
+        ModelError: it can't be read.
+    """
     try:
-        with info.path.open("rb") as stream:
+        with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"the model {info.path} can't be read: {error.strerror}") from error
+        raise ModelError(f"the model {path} can't be read: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """What the networks are trained for: each loss is what its paper says, and falls."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -10,6 +11,7 @@ from torch.nn import functional as F  # noqa: E402
 from streamderain.errors import ConfigError  # noqa: E402
 from streamderain.networks.msdrnet import shrunk  # noqa: E402
 from streamderain.networks.registry import build  # noqa: E402
+from streamderain.readers.scene import SceneReader  # noqa: E402
 from tools.training.checkpoints import save_checkpoint  # noqa: E402
 from tools.training.losses import charbonnier, colour_ssim, rain_mask  # noqa: E402
 from tools.training.objectives import OBJECTIVES, objective_of  # noqa: E402
@@ -70,6 +72,51 @@ def test_a_few_steps_lower_the_loss(name, pictures, autoencoder):
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert objective.derained(network, *pictures).shape == pictures[0].shape
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_losses_in_few_bits_are_those_in_many(name, autoencoder):
+    """On pictures with edges: on smooth ones any rounding looks harmless."""
+    with SceneReader(height=128, width=128, seconds=0.08, seed=3) as reader:
+        frames = [(frame.pixels, reader.clean_frame(frame.index)) for frame in reader]
+    rainy, clean = (
+        torch.from_numpy(np.stack([pair[side] for pair in frames])).permute(0, 3, 1, 2).float()
+        / 255
+        for side in (0, 1)
+    )
+    network = build(NETWORKS[name])
+    objective = objective_of(recipe(NETWORKS[name], name, embedding=autoencoder), network, CPU)
+    found = {}
+    for bf16 in (False, True):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = objective.loss(network, rainy, clean, 0.03)
+        loss.backward()
+        gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        found[bf16] = loss.detach(), torch.cat(gradients)
+    (exact, gradient), (rounded, approximate) = found[False], found[True]
+    assert rounded == pytest.approx(float(exact), rel=0.05, abs=0.02)
+    assert F.cosine_similarity(gradient, approximate, dim=0) > 0.8
+
+
+def test_the_weights_of_the_masked_and_the_progressive_loss(pictures):
+    rainy, clean = pictures
+    network = build("dualstage-narrow").eval()
+    objective = objective_of(recipe("dualstage-narrow", "masked"), network, CPU)
+    found = network.restoration(rainy)
+    spectra = torch.fft.rfft2(found.derained - clean, norm="ortho")
+    expected = (
+        charbonnier(found.derained, clean) + 0.5 * charbonnier(found.first, clean)
+        + 0.05 * torch.view_as_real(spectra).abs().mean()
+        + 0.1 * F.binary_cross_entropy(found.mask, rain_mask(rainy, clean))
+    )  # fmt: skip
+    assert torch.allclose(objective.loss(network, rainy, clean, 0.0), expected, rtol=1e-4)
+
+    network = build("dtpnet-narrow").eval()
+    objective = objective_of(recipe("dtpnet-narrow", "progressive"), network, CPU)
+    stages = network.stages(rainy)
+    expected = 1 - colour_ssim(stages.derained, clean) + 0.5 * ((stages.first - clean) ** 2).mean()
+    assert torch.allclose(objective.loss(network, rainy, clean, 0.0), expected, rtol=1e-4)
 
 
 def test_the_embedding_loss_is_the_published_sum(pictures, autoencoder):
@@ -138,7 +185,7 @@ def test_charbonnier_is_l1_far_from_zero():
 
 
 def test_an_objective_of_another_network_is_refused(autoencoder):
-    with pytest.raises(ConfigError, match="goes with another network than attention-s"):
+    with pytest.raises(ConfigError, match="doesn't go with attention-s; it goes with dualstage"):
         objective_of(recipe("attention-s", "masked"), build("attention-s"), CPU)
     with pytest.raises(ConfigError, match="set embedding"):
         objective_of(recipe("attention-embedding", "embedding"), build("attention-embedding"), CPU)

@@ -188,6 +188,44 @@ def test_a_student_learns_from_its_teacher_too(recipe, data, tmp_path):
     assert any(not torch.equal(a, b) for a, b in pairs)
 
 
+def test_statistics_of_normalisations_are_averaged_like_the_weights(data, tmp_path):
+    text = RECIPE.replace("attention-s", "attention-embedding-plain").replace(
+        "steps: 3", "steps: 9"
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text + "objective: restoration\n")
+    trainer = Trainer(load_recipe(path), tmp_path / "run", CPU)
+    trainer.run(load_pictures(data, 1, streak_layers=2), validation_sets(data))
+    key = "encoder.levels.0.body.0.1.running_var"
+    now, average = trainer.network.state_dict()[key], trainer.ema.state_dict()[key]
+    assert not torch.equal(now, average)
+    assert not torch.equal(average, torch.ones_like(average))
+    assert (average > now.minimum(torch.ones(()))).all()  # between where it began and is now
+    assert (average < now.maximum(torch.ones(()))).all()
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [("patch: 18", "don't fit attention-s; take a multiple"), ("patch: 160", "can't be cut from")],
+)
+def test_patches_that_do_not_fit_are_a_sentence(stage, said, data, tmp_path, capsys):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.replace("patch: 24", stage))
+    arguments = [str(path), "--data", str(data), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_stops_before_it_spoils_the_checkpoint(recipe, data, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run", CPU)
+    trainer.save()
+    next(trainer.network.parameters()).data.fill_(float("nan"))
+    with pytest.raises(ModelError, match="is no number; go on from"):
+        trainer.run(load_pictures(data, 1, streak_layers=2), validation_sets(data))
+    kept = load_checkpoint(tmp_path / "run" / "last.pt")["network"]
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+
 def test_what_ships_is_the_average_of_the_weights(recipe, data, tmp_path):
     trainer = train(recipe, data, tmp_path / "run")
     shipped = load_ema(tmp_path / "run" / "last.pt", CPU)

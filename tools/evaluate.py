@@ -235,7 +235,7 @@ def run(args: argparse.Namespace) -> None:
     rows: list[Row] = []
     digests: dict[str, str | None] = {}
     for model in args.models:
-        with open_model(model, args.device) as backend:
+        with open_model(model, args.device, args.backend) as backend:
             digests[model] = sha256_of(backend.model)
             rows += evaluate(backend, pairs, model)
     result = means(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -23,12 +23,12 @@ from streamderain.errors import ModelError, StreamderainError, UsageError
 from streamderain.inference.pytorch import load_network
 from streamderain.models import resolve_model
 from streamderain.networks.blocks import MultiScalePixelAttention
-from tools.figures import panel, picture_and_truth, save
+from streamderain.networks.registry import Restorer
+from tools.figures import check_suffix, panel, picture_and_truth, save
 
 __all__ = ["attention_maps", "main"]
 
 Picture = NDArray[np.uint8]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LIMIT = 2_000_000
 """Pixels of a picture: the maps are taken of it as a whole, without tiles."""
 
@@ -60,7 +60,10 @@ def attention_maps(
         if isinstance(module, MultiScalePixelAttention)
     ]
     if not hooks:
-        raise ModelError("this network has no pixel attention; take attention-embedding, -s or -m")
+        raise ModelError(
+            "this network has no pixel attention; take attention-embedding, attention-s or "
+            "attention-m"
+        )
     try:
         with torch.inference_mode():
             rainy = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
@@ -73,9 +76,20 @@ def attention_maps(
 
 
 def draw(
-    title: str, picture: Picture, derained: Picture, maps: list[NDArray[np.float32]]
+    title: str,
+    picture: Picture,
+    derained: Picture,
+    maps: list[NDArray[np.float32]],
+    multiple: int,
 ) -> Figure:
-    """Draw the rainy picture, the derained one, the rain between them, and the maps over it."""
+    """Draw the rainy picture, the derained one, the rain between them, and the maps over it.
+
+    Args:
+        title: of the figure.
+        picture, derained: uint8 H×W×3 RGB.
+        maps: from :func:`attention_maps`.
+        multiple: sides that the network padded the picture to are multiples of it.
+    """
     height, width = picture.shape[:2]
     tiles = [*range(3 + len(maps))]
     rows = -(-len(tiles) // 3)
@@ -88,7 +102,7 @@ def draw(
     panel(axes[2], np.clip(rain * 2, 0, 255).astype(np.uint8), "the rain it found, twice as bright")
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     for place, found in zip(axes[3:], maps, strict=False):
-        scale = max(1, round(height / found.shape[0]))
+        scale = -(-height // multiple) * multiple // found.shape[0]
         large = cv2.resize(found, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
         place.imshow(grey, cmap="gray", vmin=0, vmax=510)
         part = large[:height, :width]
@@ -111,8 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, help="a rainy one (default: the drawn street)")
     args = parser.parse_args(arguments)
     try:
-        if args.output.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{args.output} should end in one of {', '.join(SUFFIXES)}")
+        check_suffix(args.output)
         network = load_network(resolve_model(args.model))
         picture, _ = picture_and_truth(args.picture, None)
         if picture.shape[0] * picture.shape[1] > LIMIT:
@@ -120,7 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{args.picture} has more than {LIMIT:,} pixels; cut or shrink it first"
             )
         derained, maps = attention_maps(network, picture)
-        save(draw(f"Where {args.model} looks", picture, derained, maps), args.output)
+        title, multiple = f"Where {args.model} looks", cast(Restorer, network).multiple
+        save(draw(title, picture, derained, maps, multiple), args.output)
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -37,6 +37,7 @@ from torch import nn
 
 import streamderain
 from streamderain.errors import ModelError, StreamderainError
+from streamderain.networks.attention_embedding import RainAutoencoder
 from streamderain.networks.count import macs_per_pixel
 from streamderain.networks.uint8 import UInt8Graph
 from tools.files import write_whole
@@ -238,8 +239,13 @@ def main(arguments: list[str] | None = None) -> int:
         network = averaged_network(checkpoint)
         round_weights(network)
         properties = properties_of(checkpoint, network, args.output.stem)
-        difference = export(network, args.output, properties)
+        if isinstance(network, RainAutoencoder):
+            raise ModelError(
+                f"{args.checkpoint} holds the rain autoencoder, which takes rain and no pictures; "
+                "export the network that was trained with it"
+            )
         write_weights(network, args.output.with_suffix(".safetensors"), properties)
+        difference = export(network, args.output, properties)
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

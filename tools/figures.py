@@ -11,14 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from streamderain.errors import UsageError
 from streamderain.readers.pictures import read_picture
 from streamderain.readers.scene import SceneReader
 from tools.files import write_whole
 
-__all__ = ["panel", "picture_and_truth", "save"]
+__all__ = ["check_suffix", "panel", "picture_and_truth", "save"]
 
 Picture = NDArray[np.uint8]
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SCENE_HEIGHT, SCENE_WIDTH, SCENE_SEED, SCENE_FRAME = 720, 1280, 1, 40
 
 
@@ -41,6 +43,16 @@ def picture_and_truth(rainy: Path | None, clean: Path | None) -> tuple[Picture, 
         return frame.pixels, reader.clean_frame(frame.index)
 
 
+def check_suffix(target: Path) -> None:
+    """Refuse what is no picture before any work is done.
+
+    Raises:
+        UsageError: the ending is none of :data:`SUFFIXES`.
+    """
+    if target.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{target} should end in one of {', '.join(SUFFIXES)}")
+
+
 def panel(axes: Axes, picture: Any, title: str, **options: Any) -> Any:
     """Show a picture without ticks; return what matplotlib made of it."""
     axes.set_xticks([])
@@ -53,10 +65,12 @@ def save(figure: Figure, target: Path) -> None:
     """Write the figure; what the ending says, WebP and JPEG at a quality that shows no blocks.
 
     Raises:
+        UsageError: the ending is none of :data:`SUFFIXES`.
         OutputError: the target can't be written.
     """
+    check_suffix(target)
     data = io.BytesIO()
-    kind = target.suffix.removeprefix(".").lower() or "png"
+    kind = target.suffix.removeprefix(".").lower()
     options = {"quality": 88} if kind in ("jpg", "jpeg", "webp") else {}
     figure.savefig(data, format=kind, dpi=110, pil_kwargs=options)
     write_whole(target, data.getvalue())

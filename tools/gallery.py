@@ -19,7 +19,7 @@ from streamderain import metrics
 from streamderain.errors import InputError, StreamderainError, UsageError
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain
-from tools.figures import panel, picture_and_truth, save
+from tools.figures import check_suffix, panel, picture_and_truth, save
 
 __all__ = ["Crop", "draw", "main"]
 
@@ -87,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if args.clean is not None and args.picture is None:
             raise UsageError("--clean goes with --picture")
+        check_suffix(args.output)
         rainy, truth = picture_and_truth(args.picture, args.clean)
         if truth is not None and truth.shape != rainy.shape:
             raise InputError(f"{args.picture} and {args.clean} differ in size")
@@ -99,7 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
         shown = {"rainy": rainy}
         for model in args.models:
             with create_backend(model, args.device, args.backend) as backend:
-                shown[backend.name] = derain(backend, [rainy])[0]
+                name = backend.name if backend.name not in shown else model
+                shown[name] = derain(backend, [rainy])[0]
         if truth is not None:
             shown["truth"] = truth
         save(draw(shown, truth, crops), args.output)

@@ -12,7 +12,7 @@ import hashlib
 import multiprocessing
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from streamderain.errors import InputError, ModelError, StreamderainError
 from streamderain.inference.create import create_backend
-from streamderain.models import NULL, ModelCard, Score
+from streamderain.models import NULL, ModelCard, Score, sha256_of_file
 from tools.evaluate import DRY, EVALUATIONS, PSNR_CAP, Evaluation, markdown
 from tools.files import write_whole
 from tools.training.recipe import Recipe, load_recipe
@@ -93,6 +93,7 @@ In (`frames`) and out (`derained`): uint8 N×H×W×3 RGB, every size free.
 | speed class | {card.speed} |
 | trained for | {trained} |
 | SHA-256 | `{card.sha256}` |
+| of the PyTorch weights | `{card.pytorch_sha256}` |
 
 ## Quality
 
@@ -178,7 +179,7 @@ def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int
     Raises:
         ModelError: the file is not one of ours.
     """
-    metadata = read_metadata(path)
+    metadata, weights = read_metadata(path), path.with_suffix(".safetensors")
     kind = kind_of(metadata["network"])
     return ModelCard(
         name=path.stem,
@@ -192,6 +193,7 @@ def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int
         bytes_per_pixel=bytes_per_pixel(path),
         training_steps=steps_before + int(metadata["training_steps"]),
         sha256=sha256,
+        pytorch_sha256=sha256_of_file(weights) if weights.is_file() else None,
         validation=evaluation.sets,
     )
 
@@ -203,7 +205,9 @@ def kind_of(network: str) -> Kind:
         ModelError: nothing is.
     """
     if network not in KINDS:
-        raise ModelError(f"nothing is known of {network}: tools/model_card.py, KINDS")
+        raise ModelError(
+            f"there is no text for a card of {network}; add it to KINDS in tools/model_card.py"
+        )
     return KINDS[network]
 
 
@@ -237,25 +241,39 @@ def recipes_of(network: str, folder: Path = Path("configs/train")) -> list[Path]
     return [first, finish] if finish.exists() else [first]
 
 
+KINDS_OF_PATCHES = {
+    "pairs": "pairs of Rain100L and Rain100H, scenes 1 to 60",
+    "layers": "their rain layers over other clean pictures",
+    "synthetic": "synthetic streaks (`streamderain/rain/`) over clean pictures",
+    "dry": f"{DRY} pictures, with themselves as the target",
+}
+
+
+def mixture_of(recipes: Sequence[Recipe]) -> dict[str, float]:
+    """Return the shares of the kinds of patches over all steps, which sum to 1."""
+    steps = sum(recipe.steps for recipe in recipes)
+    shares = dict.fromkeys(KINDS_OF_PATCHES, 0.0)
+    for recipe in recipes:
+        mixture = recipe.mixture.model_dump()
+        for kind, share in mixture.items():
+            shares[kind] += share / sum(mixture.values()) * recipe.steps / steps
+    return shares
+
+
 def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recipe]) -> str:
     """Return the whole card as Markdown; the recipes are in the order of the training."""
     front = yaml.safe_dump(card.model_dump(), sort_keys=False, allow_unicode=True, width=100)
-    recipe = max(recipes.values(), key=lambda recipe: recipe.steps)
-    mixture, total = recipe.mixture, sum(recipe.mixture.model_dump().values())
-    kinds = (
-        (mixture.pairs, "pairs of Rain100L and Rain100H, scenes 1 to 60"),
-        (mixture.layers, "their rain layers over other clean pictures"),
-        (mixture.synthetic, "synthetic streaks (`streamderain/rain/`) over clean pictures"),
-        (mixture.dry, f"{DRY} pictures, with themselves as the target"),
-    )
+    shares = mixture_of(list(recipes.values()))
     planned = sum(recipe.steps for recipe in recipes.values())
     trained = f"{card.training_steps:,} of {planned:,} steps"
     starts = [recipe.start for recipe in recipes.values() if recipe.start]
     others = {Path(start).parent.name for start in starts} - {path.stem for path in recipes}
     if others:
         trained += f", begun with the channels of `{others.pop()}` that matter most"
-    if recipe.teacher:
-        trained += f", from `{Path(recipe.teacher).parent.name}` as well as from the truth"
+    teachers = {Path(recipe.teacher).parent.name for recipe in recipes.values() if recipe.teacher}
+    if teachers:
+        trained += f", from `{teachers.pop()}` as well as from the truth"
+    before = {Path(recipe.embedding).parent.name for recipe in recipes.values() if recipe.embedding}
     body = BODY.format(
         card=card,
         source=kind_of(card.network).source,
@@ -265,10 +283,14 @@ def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recip
         cap=PSNR_CAP,
         terms=textwrap.fill(card.terms, 100),
         table=markdown({card.name: card.validation, NULL: null}),
-        shares="\n".join(f"- {share / total:.0%} {text}" for share, text in kinds if share),
+        shares="\n".join(
+            f"- {shares[kind]:.0%} {text}"
+            for kind, text in KINDS_OF_PATCHES.items()
+            if shares[kind]
+        ),
         training="\n".join(
-            f"python -m tools.train {path.as_posix()} --data DATA --out runs/{path.stem}"
-            for path in recipes
+            f"python -m tools.train configs/train/{name}.yaml --data DATA --out runs/{name}"
+            for name in (*sorted(before), *(path.stem for path in recipes))
         ),
         run=list(recipes)[-1].stem,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from streamderain.errors import ConfigError, StreamderainError
+from streamderain.errors import ConfigError, StreamderainError, UsageError
 from streamderain.networks.registry import BUILDERS
 from tools.training.data import load_pictures, validation_sets
 from tools.training.recipe import load_recipe
@@ -38,7 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe)
     changed = {"network": args.network, "steps": args.steps}
-    recipe = recipe.model_copy(update={key: value for key, value in changed.items() if value})
+    for key, value in changed.items():
+        if value is not None:
+            recipe = recipe.model_copy(update={key: value})
+    if recipe.steps < 1:
+        raise UsageError("--steps is 1 or more")
     if recipe.network not in BUILDERS:
         raise ConfigError(
             f"no network is named {recipe.network!r}; there are {', '.join(sorted(BUILDERS))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
 from streamderain.inference.backend import Frames
-from streamderain.models import ModelInfo
+from streamderain.models import ModelInfo, sha256_of_file
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +50,7 @@ class PyTorchBackend(ClosesAtExit):
         self._where = torch.device(self.device)
         self._graph: Any = _load(info, self._where)
         self._reduced = torch.bfloat16
-        if self.device == "cuda" and not torch.cuda.is_bf16_supported():
+        if self.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             self._reduced = torch.float16
 
     def run(self, frames: Frames) -> Frames:
@@ -125,13 +124,20 @@ def load_network(info: ModelInfo) -> torch.nn.Module:
             f"{info.name} has no weights for PyTorch ({path} is not there); run it without "
             "--backend torch"
         )
+    if info.card and info.card.pytorch_sha256 not in (None, sha256_of_file(path)):
+        raise ModelError(
+            f"{path} is not the file that its card describes; install streamderain again, or fetch "
+            "the file again if it is a checkout"
+        )
     name, weights = read_weights(path)
     try:
         network = build(name)
         network.load_state_dict(weights)
     except (ValueError, RuntimeError) as error:
-        reason = json.dumps(" ".join(str(error).split())[:200])
-        raise ModelError(f"{path} doesn't fit the network {name}: {reason}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path} doesn't fit the network {name} of this version ({reason}); export it again"
+        ) from error
     return network.eval().requires_grad_(False)
 
 

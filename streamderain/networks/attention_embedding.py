@@ -7,8 +7,10 @@ B̂ = O − R̂. An autoencoder, trained first on rain alone, says what its bott
 
 Published: the encoder-decoder and its widths, RLCN, the channel attention block, MSPAM on the
 skips, the losses. *Ours*, where the papers are silent: five channel attention blocks of 32
-channels, the inner widths of MSPAM (half of the channels, then a quarter), no bias beside a
-normalisation.
+channels with no fewer than 4 hidden ones, the inner widths of MSPAM (half of the channels, then a
+quarter) and a fourth convolution, of dilation 1, in the place of the merged features themselves,
+which gives the published number of parameters; no bias beside a batch normalisation; rain in
+[−1, 1] as the difference of pictures in [0, 1].
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class ChannelAttention(nn.Module):
     """Scale each channel by a weight in (0, 1) found from the channels' global means.
 
     CA = σ(conv1×1(ReLU(conv1×1(mean(x))))), after Hu et al., "Squeeze-and-Excitation Networks",
-    CVPR 2018. N×C×H×W in, the same shape out.
+    CVPR 2018. *Ours*: never fewer than 4 hidden channels. N×C×H×W in, the same shape out.
     """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
@@ -110,7 +110,7 @@ class MultiScalePixelAttention(nn.Module):
     After Huang & Kang, "Attention-based image deraining with rain embedding" (IEEE, document
     10317431): encoder and decoder features are merged, looked at with dilations 3, 5 and 7, and
     become one map in (0, 1) that says where the encoder's detail is to be trusted.
-    *Ours*: the inner width is free (published: half of the channels), to keep the module cheap.
+    *Ours*: the widths, which the paper doesn't tell.
 
     Args:
         channels: channels of the encoder's and of the decoder's features.

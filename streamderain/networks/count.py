@@ -14,8 +14,13 @@ def multiplications(network: nn.Module, height: int, width: int) -> int:
 
     Counted by PyTorch's own counter, which counts an addition beside each.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, height, width))
+    training, device = network.training, next(network.parameters()).device
+    network.eval()  # so that nothing is learnt from zeros
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, height, width, device=device))
+    finally:
+        network.train(training)
     return int(counter.get_total_flops()) // 2
 
 

@@ -18,9 +18,13 @@ from torch.nn import functional as F
 
 from streamderain.networks.blocks import PaddedNetwork
 from streamderain.networks.recurrent import ConvLSTM, ResidualPair
-from streamderain.networks.transformer import TransformerBlock
+from streamderain.networks.transformer import TransformerBlock, TransposedAttention
 
 __all__ = ["CONFIGS", "DTPNet", "DTPNetConfig", "Stages", "build"]
+
+
+EXPANSION = 2.66
+"""Channels of the feed-forwards over those of their blocks."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,12 @@ def build(name: str) -> DTPNet:
 
 
 def _blocks(width: int, heads: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(TransformerBlock(width, heads) for _ in range(count)))
+    return nn.Sequential(
+        *(
+            TransformerBlock(width, TransposedAttention(width, heads), EXPANSION)
+            for _ in range(count)
+        )
+    )
 
 
 def _half(x: Tensor) -> Tensor:

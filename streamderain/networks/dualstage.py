@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from streamderain.networks.blocks import PaddedNetwork
 from streamderain.networks.morphology import top_hats
-from streamderain.networks.transformer import ChannelLayerNorm, GatedFeedForward
+from streamderain.networks.transformer import TransformerBlock
 
 __all__ = ["CONFIGS", "DualStage", "DualStageConfig", "Restoration", "build"]
 
@@ -28,6 +28,7 @@ LENGTHS = (7, 15)
 WINDOW = 8
 GROUP = 64
 SHARPNESS = 10.0
+EXPANSION = 2.0
 """Of the softmax over cosines: a place that is 0.3 nearer to one prototype is sure."""
 
 LUMA = (0.299, 0.587, 0.114)
@@ -95,30 +96,15 @@ class MaskedWindowAttention(nn.Module):
         qkv, hiding = places[..., :-1], places[..., -1:]
         split = qkv.reshape(-1, WINDOW * WINDOW, 3, self.heads, x.shape[1] // self.heads)
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
-        hidden = self.penalty * torch.log(1 - hiding.transpose(1, 2).unsqueeze(1) + 1e-3)
+        hidden = F.softplus(self.penalty) * torch.log(
+            1 - hiding.transpose(1, 2).unsqueeze(1) + 1e-3
+        )
         logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5 + hidden
         gathered = (torch.softmax(logits, dim=-1) @ v).transpose(1, 2).flatten(2)
         found = from_windows(gathered, height, width)
         if self.shift:
             found = torch.roll(found, (self.shift, self.shift), dims=(2, 3))
         out: Tensor = self.out(found)
-        return out
-
-
-class MaskedBlock(nn.Module):
-    """Masked window attention and a gated feed-forward, each normalised first and residual."""
-
-    def __init__(self, channels: int, shifted: bool) -> None:
-        super().__init__()
-        self.norm1 = ChannelLayerNorm(channels)
-        self.attention = MaskedWindowAttention(channels, channels // 16, shifted)
-        self.norm2 = ChannelLayerNorm(channels)
-        self.feed = GatedFeedForward(channels, 2.0)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """N×C×H×W in, the same shape out."""
-        x = x + self.attention(self.norm1(x), mask)
-        out: Tensor = x + self.feed(self.norm2(x))
         return out
 
 
@@ -133,7 +119,12 @@ class Suppression(nn.Module):
         widths = config.widths
 
         def blocks(width: int) -> nn.ModuleList:
-            return nn.ModuleList(MaskedBlock(width, bool(i % 2)) for i in range(config.blocks))
+            return nn.ModuleList(
+                TransformerBlock(
+                    width, MaskedWindowAttention(width, width // 16, bool(i % 2)), EXPANSION
+                )
+                for i in range(config.blocks)
+            )
 
         self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(blocks(w) for w in widths)
@@ -201,23 +192,6 @@ class ClusteredAttention(nn.Module):
         return out
 
 
-class ClusteredBlock(nn.Module):
-    """Clustered attention and a gated feed-forward, each normalised first and residual."""
-
-    def __init__(self, channels: int, prototypes: int, rolled: bool) -> None:
-        super().__init__()
-        self.norm1 = ChannelLayerNorm(channels)
-        self.attention = ClusteredAttention(channels, prototypes, rolled)
-        self.norm2 = ChannelLayerNorm(channels)
-        self.feed = GatedFeedForward(channels, 2.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N×C×H×W in, the same shape out."""
-        x = x + self.attention(self.norm1(x))
-        out: Tensor = x + self.feed(self.norm2(x))
-        return out
-
-
 class Reconstruction(nn.Module):
     """The second stage, at half of the resolution: the detail that went with the rain."""
 
@@ -225,7 +199,14 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(7, config.width, 2, stride=2)
         self.blocks = nn.Sequential(
-            *(ClusteredBlock(config.width, config.prototypes, bool(i % 2)) for i in range(4))
+            *(
+                TransformerBlock(
+                    config.width,
+                    ClusteredAttention(config.width, config.prototypes, bool(i % 2)),
+                    EXPANSION,
+                )
+                for i in range(4)
+            )
         )
         self.head = nn.Sequential(nn.Conv2d(config.width, 12, 3, padding=1), nn.PixelShuffle(2))
 

@@ -72,17 +72,23 @@ class GatedFeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Transposed attention, then a gated feed-forward, each normalised first and residual."""
+    """An attention, then a gated feed-forward, each normalised first and residual.
 
-    def __init__(self, channels: int, heads: int, expansion: float = 2.66) -> None:
+    Args:
+        channels: of what goes through.
+        attention: a module of N×C×H×W, and of what else :meth:`forward` is given.
+        expansion: channels of the feed-forward over those of the block.
+    """
+
+    def __init__(self, channels: int, attention: nn.Module, expansion: float) -> None:
         super().__init__()
         self.norm1 = ChannelLayerNorm(channels)
-        self.attention = TransposedAttention(channels, heads)
+        self.attention = attention
         self.norm2 = ChannelLayerNorm(channels)
         self.feed = GatedFeedForward(channels, expansion)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output."""
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+        """Return the block's output, N×C×H×W."""
+        x = x + self.attention(self.norm1(x), *context)
         out: Tensor = x + self.feed(self.norm2(x))
         return out

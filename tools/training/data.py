@@ -113,10 +113,17 @@ class PatchSampler:
         pictures: from :func:`load_pictures`.
         mixture: shares of the kinds.
         rng: its state is the sampler's whole state.
+        upside_down: share of patches that are turned over; all are mirrored at even odds.
     """
 
-    def __init__(self, pictures: Pictures, mixture: Mixture, rng: np.random.Generator) -> None:
-        self.pictures, self.rng = pictures, rng
+    def __init__(
+        self,
+        pictures: Pictures,
+        mixture: Mixture,
+        rng: np.random.Generator,
+        upside_down: float = 0.3,
+    ) -> None:
+        self.pictures, self.rng, self._upside_down = pictures, rng, upside_down
         self._kinds = (self._pair, self._layered, self._synthetic, self._dry)
         shares = np.array([mixture.pairs, mixture.layers, mixture.synthetic, mixture.dry])
         self._shares = shares / shares.sum()
@@ -130,7 +137,7 @@ class PatchSampler:
             a, b = kind(patch)
             if self.rng.random() < 0.5:
                 a, b = a[:, ::-1], b[:, ::-1]
-            if self.rng.random() < 0.3:  # streaks look the same upside down
+            if self.rng.random() < self._upside_down:  # streaks look the same so
                 a, b = a[::-1], b[::-1]
             rainy[i], clean[i] = a, b
         return rainy, clean

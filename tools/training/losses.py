@@ -1,4 +1,8 @@
-"""Losses of the training recipes; float N×3×H×W in [0, 1] in, a scalar out."""
+"""Losses of the training recipes; float N×3×H×W in [0, 1] in, a scalar out.
+
+They are computed in 32 bits wherever the network ran in fewer: SSIM takes small differences of
+large products, of which bfloat16 leaves nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,12 @@ from functools import cache
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def exactly(x: Tensor) -> torch.autocast:
+    """Return the context in which nothing on the tensor's device is computed in fewer bits."""
+    return torch.autocast(x.device.type, enabled=False)
+
 
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 
@@ -31,6 +41,11 @@ def _gaussian(size: int, window: int, sigma: float) -> Tensor:
 
 def ssim(x: Tensor, y: Tensor, window: int = 11, sigma: float = 1.5) -> Tensor:
     """Return the mean structural similarity (Wang et al., 2004) of two N×1×H×W batches."""
+    with exactly(x):
+        return _ssim(x.float(), y.float(), window, sigma)
+
+
+def _ssim(x: Tensor, y: Tensor, window: int, sigma: float) -> Tensor:
     n = x.shape[0]
     stacked = torch.cat([x, y, x * x, y * y, x * y])
     # As two matrix products: many times faster on a CPU than a convolution of one channel.
@@ -66,12 +81,31 @@ def restoration_loss(
     return loss
 
 
+def fidelity(derained: Tensor, clean: Tensor, log_mse_weight: float) -> Tensor:
+    """Return L1 + log_mse_weight·ln MSE of Y, or 0 where the weight is 0.
+
+    What the fast recipes put beside a published loss.
+    """
+    if not log_mse_weight:
+        return derained.new_zeros(())
+    return restoration_loss(derained, clean, 0.0, log_mse_weight)
+
+
+def mask_entropy(mask: Tensor, truth: Tensor) -> Tensor:
+    """Return the binary cross-entropy of a mask in [0, 1], kept away from 0 and 1."""
+    with exactly(mask):
+        return F.binary_cross_entropy(mask.float().clamp(1e-4, 1 - 1e-4), truth.float())
+
+
 RAIN_THRESHOLD = 0.04
-"""By how much rain brightens a pixel, of 1, for the mask to call it rainy: 10 of 255."""
+"""*Ours*: by how much rain brightens a pixel, of 1, for the mask to call it rainy: 10 of 255."""
 
 
 def rain_mask(rainy: Tensor, clean: Tensor) -> Tensor:
-    """Return where it rains, N×1×H×W of 0 and 1: the largest of R, G and B is brighter."""
+    """Return where it rains, N×1×H×W of 0 and 1: the largest of R, G and B is brighter.
+
+    *Ours*: the papers' own thresholds are not public.
+    """
     return ((rainy - clean).amax(dim=1, keepdim=True) > RAIN_THRESHOLD).float()
 
 

@@ -19,8 +19,16 @@ from streamderain.networks.attention_embedding import AttentionEmbedding, RainAu
 from streamderain.networks.dtpnet import DTPNet
 from streamderain.networks.dualstage import DualStage
 from streamderain.networks.msdrnet import MSDRNet, shrunk
+from streamderain.networks.registry import BUILDERS, build
 from tools.training.checkpoints import averaged_network, load_checkpoint
-from tools.training.losses import charbonnier, colour_ssim, rain_mask, restoration_loss
+from tools.training.losses import (
+    charbonnier,
+    colour_ssim,
+    fidelity,
+    mask_entropy,
+    rain_mask,
+    restoration_loss,
+)
 from tools.training.recipe import Recipe
 
 __all__ = ["OBJECTIVES", "Objective", "objective_of"]
@@ -30,7 +38,7 @@ class Objective(Protocol):
     """Gives the loss of a step."""
 
     def loss(self, network: nn.Module, rainy: Tensor, clean: Tensor, log_mse: float) -> Tensor:
-        """Return the loss; ``log_mse`` is the stage's weight of that term, where it has one."""
+        """Return the loss; where a stage has ``log_mse``, :func:`.losses.fidelity` is in it too."""
         ...
 
     def derained(self, network: nn.Module, rainy: Tensor, clean: Tensor) -> Tensor:
@@ -76,8 +84,8 @@ class Rain:
 class Embedding(_Derains):
     """Network A: 0.02·‖Z_ideal − Z‖₁ + 0.1·Σ‖M_att − M‖² − SSIM(B̂, B).
 
-    Z_ideal is the frozen autoencoder's bottleneck of the rain, M the rain mask of each scale. A
-    weight of ``ssim`` above 1 is taken for SSIM's, and ``log_mse`` is added where a stage has it.
+    Z_ideal is the frozen autoencoder's bottleneck of the rain, M the rain mask of each scale
+    (*ours*: the largest of the pixels that one of a coarser scale stands for).
     """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
@@ -100,9 +108,7 @@ class Embedding(_Derains):
             loss = loss + 0.1 * F.mse_loss(attention.float(), scaled)
         derained = parts.derained.float()
         loss = loss + 1 - colour_ssim(derained, clean)
-        if log_mse:
-            loss = loss + restoration_loss(derained, clean, 0.0, log_mse)
-        return loss
+        return loss + fidelity(derained, clean, log_mse)
 
 
 class Progressive(_Derains):
@@ -116,9 +122,7 @@ class Progressive(_Derains):
         stages = cast(DTPNet, network).stages(rainy)
         derained = stages.derained.float()
         loss = 1 - colour_ssim(derained, clean) + 0.5 * F.mse_loss(stages.first.float(), clean)
-        if log_mse:
-            loss = loss + restoration_loss(derained, clean, 0.0, log_mse)
-        return loss
+        return loss + fidelity(derained, clean, log_mse)
 
 
 class Scaled(_Derains):
@@ -138,9 +142,7 @@ class Scaled(_Derains):
             dry, wet = shrunk(clean, 2**level), shrunk(rainy, 2**level)
             total = total + self.BACKGROUND[level] * F.l1_loss(background.float(), dry)
             total = total + self.RAIN[level] * F.l1_loss(rain.float(), wet - dry)
-        if log_mse:
-            total = total + restoration_loss(scales.derained[0].float(), clean, 0.0, log_mse)
-        return total
+        return total + fidelity(scales.derained[0].float(), clean, log_mse)
 
 
 class Masked(_Derains):
@@ -152,14 +154,12 @@ class Masked(_Derains):
     def loss(self, network: nn.Module, rainy: Tensor, clean: Tensor, log_mse: float) -> Tensor:
         """Return the loss."""
         found = cast(DualStage, network).restoration(rainy)
-        derained, mask = found.derained.float(), found.mask.float().clamp(1e-4, 1 - 1e-4)
+        derained, mask = found.derained.float(), found.mask
         spectra = torch.fft.rfft2(derained, norm="ortho") - torch.fft.rfft2(clean, norm="ortho")
         loss = charbonnier(derained, clean) + 0.5 * charbonnier(found.first.float(), clean)
         loss = loss + 0.05 * torch.view_as_real(spectra).abs().mean()
-        loss = loss + 0.1 * F.binary_cross_entropy(mask, rain_mask(rainy, clean))
-        if log_mse:
-            loss = loss + restoration_loss(derained, clean, 0.0, log_mse)
-        return loss
+        loss = loss + 0.1 * mask_entropy(mask, rain_mask(rainy, clean))
+        return loss + fidelity(derained, clean, log_mse)
 
 
 OBJECTIVES: dict[str, type] = {
@@ -178,6 +178,11 @@ NETWORKS = {
 }  # fmt: skip
 
 
+def _empty(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return build(name)
+
+
 def objective_of(recipe: Recipe, network: nn.Module, device: torch.device) -> Objective:
     """Return the objective of a recipe.
 
@@ -187,8 +192,10 @@ def objective_of(recipe: Recipe, network: nn.Module, device: torch.device) -> Ob
     """
     expected = NETWORKS.get(recipe.objective)
     if expected is not None and not isinstance(network, expected):
+        fitting = [name for name in BUILDERS if isinstance(_empty(name), expected)]
         raise ConfigError(
-            f"the objective {recipe.objective} goes with another network than {recipe.network}"
+            f"the objective {recipe.objective} doesn't go with {recipe.network}; it goes with "
+            f"{', '.join(fitting)}"
         )
     objective: Objective = OBJECTIVES[recipe.objective](recipe, device)
     return objective

@@ -19,7 +19,8 @@ class Stage(BaseModel):
         until: share of the whole training at which the stage ends; the last is 1.
         patch: side of the square patches, in pixels.
         batch: patches a step.
-        log_mse: weight of the loss that optimises PSNR itself.
+        log_mse: weight of the loss that optimises PSNR itself; beside a published loss, L1 comes
+            with it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,6 +54,7 @@ class Recipe(BaseModel):
         teacher_weight: weight of L1 to the teacher's output.
         stages: patch sizes over the training.
         mixture: shares of the kinds of patches.
+        upside_down: share of the patches that are turned over.
         validate_every, checkpoint_every: steps between them.
     """
 
@@ -79,6 +81,7 @@ class Recipe(BaseModel):
     teacher_weight: float = Field(default=0.0, ge=0)
     stages: list[Stage]
     mixture: Mixture = Mixture()
+    upside_down: float = Field(default=0.3, ge=0, le=1)
     validate_every: int = Field(default=2000, ge=1)
     checkpoint_every: int = Field(default=500, ge=1)
 

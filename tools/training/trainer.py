@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamderain import metrics
-from streamderain.errors import ModelError
-from streamderain.networks.registry import build
+from streamderain.errors import ConfigError, ModelError
+from streamderain.networks.registry import Restorer, build
 from tools.training.checkpoints import averaged_network, load_checkpoint, save_checkpoint
 from tools.training.curve import draw_curve
 from tools.training.data import PatchSampler, Pictures
@@ -76,8 +76,8 @@ def validate(
 class Trainer:
     """One training run in its own folder.
 
-    The folder holds ``last.pt`` (weights, EMA, optimiser, step, random state: all that a resumed
-    run needs, written beside and renamed), ``log.csv`` and ``curve.png``.
+    The folder holds ``last.pt`` (weights, EMA, optimiser, step: all that a resumed run needs but
+    the random state, which begins anew; written beside and renamed), ``log.csv`` and ``curve.png``.
 
     Args:
         recipe: what to do.
@@ -87,6 +87,7 @@ class Trainer:
     Raises:
         ModelError: the folder holds another network, the start one that doesn't fit, or a
             checkpoint can't be loaded.
+        ConfigError: patches don't fit the network.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device) -> None:
@@ -95,6 +96,13 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.network = build(recipe.network).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        multiple = cast(Restorer, self.network).multiple
+        for stage in recipe.stages:
+            if stage.patch % multiple:
+                raise ConfigError(
+                    f"patches of {stage.patch} pixels don't fit {recipe.network}; take a multiple "
+                    f"of {multiple}"
+                )
         self.ema = build(recipe.network).to(device)
         self.ema.load_state_dict(self.network.state_dict())
         self.optimizer = _optimizer(recipe, self.network)
@@ -119,9 +127,18 @@ class Trainer:
                 f"{path} holds {state['recipe']['network']}, the recipe asks for "
                 f"{self.recipe.network}; choose another folder"
             )
-        self.network.load_state_dict(state["network"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        groups = [dict(group) for group in self.optimizer.param_groups]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{path} was written by another version, whose {self.recipe.network} has another "
+                "shape; choose another folder"
+            ) from error
+        for group, asked in zip(self.optimizer.param_groups, groups, strict=True):
+            group.update({key: value for key, value in asked.items() if key != "params"})
         self.step, self.seconds = state["step"], state["seconds"]
         # The patches drawn ahead by the loader are not in the state: a fresh stream goes on.
         self.rng = np.random.default_rng([self.recipe.seed, self.step])
@@ -140,7 +157,9 @@ class Trainer:
 
     def run(self, pictures: Pictures, validation: dict[str, list[Pair]]) -> None:
         """Train to the recipe's end, from wherever the checkpoint stands."""
-        sampler = PatchSampler(pictures, self.recipe.mixture, self.rng)
+        _check_patches(self.recipe, pictures)
+        recipe = self.recipe
+        sampler = PatchSampler(pictures, recipe.mixture, self.rng, recipe.upside_down)
         loader = _Loader(sampler, self.recipe, self.step)
         started = time.monotonic() - self.seconds
         losses: list[float] = []
@@ -171,17 +190,28 @@ class Trainer:
                 with torch.no_grad():
                     target = self.teacher(rainy).float()
                 loss = loss + recipe.teacher_weight * F.l1_loss(self.network(rainy).float(), target)
+        if not torch.isfinite(loss):
+            raise ModelError(
+                f"the loss of step {self.step} is no number; go on from {self.folder}/last.pt with "
+                "a lower learning_rate"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
-        decay = min(recipe.ema, (self.step + 1) / (self.step + 10))
+        # From nothing, the average begins with the latest weights; from a start, with that.
+        early = 1.0 if recipe.start else (self.step + 1) / (self.step + 10)
+        decay = min(recipe.ema, early)
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.ema.parameters()), list(self.network.parameters()), 1 - decay
             )
+            # The statistics of normalisations belong to the weights: they are averaged alike.
             for kept, now in zip(self.ema.buffers(), self.network.buffers(), strict=True):
-                kept.copy_(now)  # the statistics of normalisations are averages themselves
+                if kept.is_floating_point():
+                    kept.lerp_(now, 1 - decay)
+                else:
+                    kept.copy_(now)
         return float(loss.detach())
 
     def _autocast(self) -> torch.autocast:
@@ -210,6 +240,17 @@ def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99),
         weight_decay=recipe.weight_decay, fused=True,
     )  # fmt: skip
+
+
+def _check_patches(recipe: Recipe, pictures: Pictures) -> None:
+    shapes = [picture.shape for picture in (*pictures.clean, *pictures.layers)]
+    smallest = min(min(shape[:2]) for shape in shapes)
+    largest = max(stage.patch for stage in recipe.stages)
+    if largest > smallest:
+        raise ConfigError(
+            f"patches of {largest} pixels can't be cut from pictures whose shorter side has "
+            f"{smallest}; make them smaller"
+        )
 
 
 class _Loader:

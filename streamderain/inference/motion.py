@@ -1,0 +1,180 @@
+"""How far a whole picture has moved since the one before. Pure.
+
+First coarsely by phase correlation (Kuglin & Hines, "The phase correlation image alignment method",
+1975), then to a few hundredths of a pixel by Gauss-Newton steps on a grid of samples (Lucas &
+Kanade, 1981) with weights that leave out what doesn't fit: rain, and what moves by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Luma", "Movement", "changed", "measure", "prepare"]
+
+COARSE_WIDTH = 160
+BLOCKS_WIDTH = 16
+FINE_WIDTH = 960
+SAMPLES = 24_000
+STEPS = 3
+SCALE = 6.0
+"""Levels at which a difference counts half: more than noise, less than a streak."""
+
+STREAK = 5
+"""Pixels of a ``fine`` picture that streaks are narrower than."""
+CHANGED = 16.0
+"""Levels by which a block has to differ to be another one."""
+STRUCTURE = 5.0
+"""Standard deviation, in levels, from which on a block has a structure; rain in it has less."""
+ALIKE = 0.25
+"""Correlation of blocks that show the same."""
+
+
+@dataclass(frozen=True)
+class Luma:
+    """The brightness of a picture, as :func:`measure` and :func:`changed` compare it.
+
+    Attributes:
+        fine: float32, at most 960 pixels wide, a little smoothed.
+        coarse: float32, at most 160 wide, without streaks: of the darkest pixels around each.
+        reduction: pixels of the picture for one of ``fine``.
+    """
+
+    fine: NDArray[np.float32]
+    coarse: NDArray[np.float32]
+    reduction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """How far the contents have moved between two pictures, in pixels."""
+
+    down: float
+    right: float
+
+
+def prepare(picture: NDArray[np.uint8]) -> Luma:
+    """Reduce a picture, uint8 H×W×3 RGB, to what its movement is measured by."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    reduction = 1.0
+    if grey.shape[1] > FINE_WIDTH:
+        reduction = grey.shape[1] / FINE_WIDTH
+        size = FINE_WIDTH, max(1, round(grey.shape[0] / reduction))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    fine = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
+    darkest = cv2.erode(grey, np.ones((STREAK, STREAK), np.uint8))
+    coarse = _reduced(np.asarray(darkest, np.float32), COARSE_WIDTH)
+    return Luma(fine, coarse, reduction)
+
+
+def _reduced(luma: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    ratio = max(1.0, luma.shape[1] / width)
+    size = max(1, round(luma.shape[1] / ratio)), max(1, round(luma.shape[0] / ratio))
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) -> Movement:
+    """Find how far the contents have moved from one picture to the next.
+
+    Args:
+        before, now: of pictures of one size.
+        guess: how far they moved before that, down and right, in pixels; tried as well.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if before.fine.shape != now.fine.shape:
+        raise ValueError("pictures of two sizes have no movement")
+    candidates = [(0.0, 0.0), (guess[0] / now.reduction, guess[1] / now.reduction)]
+    if min(now.coarse.shape) >= 8:
+        candidates.append(_coarse(before, now))
+    best = min(
+        (_refine(before.fine, now.fine, start) for start in dict.fromkeys(candidates)),
+        key=lambda found: found[2],
+    )
+    down, right, _ = best
+    return Movement(down * now.reduction, right * now.reduction)
+
+
+def changed(before: Luma, now: Luma, movement: Movement) -> float:
+    """Return the share of the picture that is another one after it has moved, 0 to 1.
+
+    In blocks so large that single streaks don't count: one is another if it is brighter or darker
+    by 16 levels, or if it has a structure and that doesn't correlate. 1 at a cut or where a lamp
+    floods the scene, a tenth in heavy rain, the share that they cover for things that move.
+    """
+    ratio = now.reduction * now.fine.shape[1] / now.coarse.shape[1]
+    matrix = np.array([[1, 0, movement.right / ratio], [0, 1, movement.down / ratio]])
+    height, width = now.coarse.shape
+    moved = cv2.warpAffine(before.coarse, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    a, b = np.asarray(moved, np.float32), now.coarse
+    mean_a, mean_b, aa, bb, ab = (_reduced(x, BLOCKS_WIDTH) for x in (a, b, a * a, b * b, a * b))
+    variance_a, variance_b = aa - mean_a**2, bb - mean_b**2
+    likeness = (ab - mean_a * mean_b) / np.sqrt(np.maximum(variance_a * variance_b, 1e-3))
+    structured = np.minimum(variance_a, variance_b) > STRUCTURE**2
+    other = (np.abs(mean_a - mean_b) > CHANGED) | (structured & (likeness < ALIKE))
+    return float(np.mean(other))
+
+
+def _coarse(before: Luma, now: Luma) -> tuple[float, float]:
+    """Return the shift by phase correlation, in pixels of the fine pictures."""
+    height, width = now.coarse.shape
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    # The window is laid over the arguments themselves where they need no padding.
+    (right, down), _ = cv2.phaseCorrelate(before.coarse.copy(), now.coarse.copy(), window)
+    ratio = now.fine.shape[1] / width
+    return round(down * ratio, 1), round(right * ratio, 1)
+
+
+def _refine(
+    before: NDArray[np.float32], now: NDArray[np.float32], start: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Improve a shift; return it and the robust difference that stays, the smaller the better."""
+    down, right = start
+    cost = np.inf
+    best = (0.0, 0.0, np.inf)
+    for _ in range(STEPS + 1):
+        samples = _samples(before, now, round(down), round(right))
+        if samples is None:
+            break
+        old, new, gy, gx = samples
+        rest = new - old + (down - round(down)) * gy + (right - round(right)) * gx
+        weight = 1 / (1 + (rest / SCALE) ** 2)
+        cost = float(np.mean(1 - weight))
+        if cost >= best[2] - 1e-6:
+            break
+        best = (down, right, cost)
+        a, b, c = (weight * gy * gy).sum(), (weight * gy * gx).sum(), (weight * gx * gx).sum()
+        p, q = -(weight * gy * rest).sum(), -(weight * gx * rest).sum()
+        determinant = a * c - b * b
+        if determinant <= 1e-3 * (a + c) ** 2 / 4 or a + c < len(old):
+            break  # nothing, or edges in one direction only, to hold on to
+        down += float(np.clip((c * p - b * q) / determinant, -1.5, 1.5))
+        right += float(np.clip((a * q - b * p) / determinant, -1.5, 1.5))
+    return best
+
+
+def _samples(
+    before: NDArray[np.float32], now: NDArray[np.float32], down: int, right: int
+) -> tuple[NDArray[np.float32], ...] | None:
+    """Return brightness before and now at a grid of places, and the gradients there."""
+    height, width = now.shape
+    top, bottom = max(1, 1 + down), min(height - 1, height - 1 + down)
+    left, end = max(1, 1 + right), min(width - 1, width - 1 + right)
+    if bottom - top < 8 or end - left < 8:
+        return None
+    step = max(1, int(np.sqrt((bottom - top) * (end - left) / SAMPLES)))
+    place = np.s_[top:bottom:step, left:end:step]
+    old = before[top - down : bottom - down : step, left - right : end - right : step]
+    gy = (
+        now[top + 1 : bottom + 1 : step, left:end:step]
+        - now[top - 1 : bottom - 1 : step, left:end:step]
+    ) / 2
+    gx = (
+        now[top:bottom:step, left + 1 : end + 1 : step]
+        - now[top:bottom:step, left - 1 : end - 1 : step]
+    ) / 2
+    return tuple(np.asarray(x, np.float32).ravel() for x in (old, now[place], gy, gx))

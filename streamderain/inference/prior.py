@@ -1,0 +1,262 @@
+"""What the past frames of a camera say of the scene without rain. Pure, one object a camera.
+
+Rain is there for one frame and gone in the next, and it only brightens; so of the last frames'
+values of a place, one a little below the middle is most likely the scene (Garg & Nayar, "Vision and
+rain", IJCV 2007, on what rain does to a pixel). Where something moves, where the camera turns away
+or the light is switched, the past says nothing: the reliability tells so, and a network that is
+given both decides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamderain.frame import Pixels
+from streamderain.inference.motion import Luma, Movement, changed, measure, prepare
+from streamderain.inference.ordering import ranked
+
+__all__ = ["SPAN", "Prior", "TemporalPrior", "no_prior"]
+
+SPAN = 9
+"""Frames that are remembered."""
+
+MOVING_SPAN = 5
+"""Frames that are looked at while the picture as a whole moves: each has to be resampled."""
+
+STILL = 0.06
+"""Pixels of movement that are taken for none: what is measured of a camera that stands."""
+
+ALIGNED = 0.12
+"""Pixels by which a frame may lie beside the current one without being resampled."""
+
+CUT = 0.5
+"""Share of the picture that has to be another one for a new scene."""
+
+CONFIDENCE = (0.0, 0.0, 0.25, 0.5, 0.65, 0.8, 0.88, 0.94, 0.97, 1.0)
+"""Of so many remembered frames."""
+
+FEW = 3
+"""With fewer frames there is no better picture of the past than the last one itself."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the past says of one frame.
+
+    Attributes:
+        pixels: the scene without rain as the past knows it, uint8 H×W×3 RGB; where it knows
+            nothing, the frame itself.
+        reliability: how far to trust it, uint8 H×W: 0 not at all, 255 fully.
+        frames: how many were looked at.
+        movement: of the whole picture since the frame before, or None at the start of a scene.
+    """
+
+    pixels: Pixels
+    reliability: NDArray[np.uint8]
+    frames: int = 0
+    movement: Movement | None = None
+
+
+def no_prior(frame: Pixels) -> Prior:
+    """Return what is known of a frame that has no past: nothing."""
+    return Prior(frame, np.zeros(frame.shape[:2], np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    pixels: Pixels
+    down: float
+    right: float
+
+
+def ranks_for(count: int) -> tuple[int, int, int]:
+    """Return which of ``count`` sorted values estimate the scene, and which tells their spread.
+
+    Returns:
+        Two ranks whose mean is the estimate: the middle and the one below it; then a low one.
+    """
+    middle = (count - 1) // 2
+    return middle, max(0, middle - 1), min(1, middle) if count >= FEW + 2 else 0
+
+
+class TemporalPrior:
+    """Remembers a camera's last frames and estimates the scene behind the rain from them.
+
+    Example::
+
+        past = TemporalPrior()
+        for frame in frames:
+            prior = past.step(frame)  # from frames before this one alone
+
+    A new size, a cut, a switch from day to night, a camera that is knocked aside: the past is
+    forgotten, and the reliability is 0 until there is a new one.
+
+    Args:
+        span: frames to remember, 1 to 9.
+    """
+
+    def __init__(self, span: int = SPAN) -> None:
+        if not 1 <= span <= SPAN:
+            raise ValueError(f"a prior looks at 1 to {SPAN} frames, not {span}")
+        self._past: deque[_Remembered] = deque(maxlen=span)
+        self._reference: Luma | None = None
+        self._last: Luma | None = None
+        self._place = (0.0, 0.0)
+        self._movement = (0.0, 0.0)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._past.clear()
+        self._reference = self._last = None
+        self._movement = (0.0, 0.0)
+
+    def step(self, frame: Pixels) -> Prior:
+        """Return the prior of the next frame, then remember it.
+
+        Args:
+            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+        """
+        if self._past and self._past[-1].pixels.shape != frame.shape:
+            self.reset()
+        luma = prepare(frame)
+        movement: Movement | None = None
+        if self._reference is not None and self._last is not None:
+            movement = measure(self._reference, luma, self._movement)
+            if changed(self._last, luma, movement) > CUT:
+                self.reset()
+                movement = None
+        if movement is not None:
+            self._move(movement)
+        prior = estimate(frame, self._place, list(self._past))
+        prior = Prior(prior.pixels, prior.reliability, prior.frames, movement)
+        self._past.append(_Remembered(frame, *self._place))
+        # The last estimate has no rain in it, which is better to align to than the last frame.
+        self._reference = prepare(prior.pixels) if prior.frames >= FEW else luma
+        self._last = luma
+        return prior
+
+    def _move(self, movement: Movement) -> None:
+        self._movement = movement.down, movement.right
+        if max(abs(movement.down), abs(movement.right)) >= STILL:
+            self._place = self._place[0] + movement.down, self._place[1] + movement.right
+
+
+def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[_Remembered]) -> Prior:
+    """Estimate the scene of a frame from others of the same scene.
+
+    Args:
+        frame: uint8 H×W×3 RGB.
+        place: where its contents are, down and right, in pixels, as those of the others.
+        others: nearest in time last.
+    """
+    moves = [(place[0] - other.down, place[1] - other.right) for other in others]
+    if any(max(abs(down), abs(right)) > ALIGNED for down, right in moves):
+        others, moves = others[-MOVING_SPAN:], moves[-MOVING_SPAN:]
+    if len(others) < 2:
+        return no_prior(frame)
+    aligned = [
+        _aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)
+    ]
+    middle, below, low = ranks_for(len(aligned))
+    found = ranked(aligned, sorted({middle, below, low}))
+    by_rank = dict(zip(sorted({middle, below, low}), found, strict=True))
+    pixels = by_rank[middle]
+    if below != middle:
+        pixels = _mean(by_rank[middle], by_rank[below])
+    spread = cv2.cvtColor(cv2.subtract(by_rank[middle], by_rank[low]), cv2.COLOR_RGB2GRAY)
+    darker = cv2.cvtColor(cv2.subtract(pixels, frame), cv2.COLOR_RGB2GRAY)
+    lasting = cv2.cvtColor(cv2.subtract(cv2.min(frame, aligned[-1]), pixels), cv2.COLOR_RGB2GRAY)
+    confidence = CONFIDENCE[min(len(aligned), len(CONFIDENCE) - 1)]
+    reliability = cv2.multiply(
+        cv2.LUT(spread, _SPREAD), cv2.LUT(darker, _DARKER), scale=confidence / 255
+    )
+    covered = _coverage(frame.shape[:2], moves)
+    reliability = cv2.multiply(reliability, cv2.LUT(lasting, _LASTING), scale=1 / 255)
+    if covered is not None:
+        reliability = cv2.multiply(reliability, covered, scale=1 / 255)
+    return Prior(pixels, np.asarray(reliability, np.uint8), len(aligned))
+
+
+def _falling(from_level: float, to_level: float) -> NDArray[np.uint8]:
+    levels = np.arange(256)
+    share = np.clip((to_level - levels) / (to_level - from_level), 0, 1)
+    return np.asarray(np.rint(255 * share), np.uint8)
+
+
+_SPREAD = _falling(4, 28)
+"""A place whose lower values lie this far apart has something moving in it."""
+_DARKER = _falling(6, 26)
+"""Rain only brightens: a frame that is darker than the past shows something else."""
+
+_LASTING = _falling(8, 30)
+"""Rain is gone in the next frame: what stays brighter for two frames is something else."""
+
+
+def _mean(a: Pixels, b: Pixels) -> Pixels:
+    return np.asarray(cv2.addWeighted(a, 0.5, b, 0.5, 0), np.uint8)
+
+
+def _aligned(frame: Pixels, other: Pixels, move: tuple[float, float]) -> Pixels:
+    """Return the other picture moved to where the frame is; beyond its border, the frame itself."""
+    down, right = move
+    if max(abs(down), abs(right)) <= ALIGNED:
+        return other
+    height, width = frame.shape[:2]
+    whole = round(down), round(right)
+    rest = down - whole[0], right - whole[1]
+    if max(abs(rest[0]), abs(rest[1])) > ALIGNED:
+        resampled = cv2.sepFilter2D(
+            other, -1, _cubic(rest[1]), _cubic(rest[0]), borderType=cv2.BORDER_REPLICATE
+        )
+        other = np.asarray(resampled, np.uint8)
+    if whole == (0, 0):
+        return other
+    result = frame.copy()
+    to, source = _overlap((height, width), whole)
+    result[to] = other[source]
+    return result
+
+
+def _cubic(move: float) -> NDArray[np.float32]:
+    """Return the filter that moves a picture by less than a pixel (Keys, 1981; a = -1/2)."""
+    distance = np.abs(np.arange(-2, 3) + move)
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+    return np.asarray(weights, np.float32)
+
+
+def _overlap(
+    size: tuple[int, int], move: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return where the moved picture covers the frame, in the frame's places and in its own."""
+    to, source = [], []
+    for length, step in zip(size, move, strict=True):
+        begin, end = max(0, step), min(length, length + step)
+        end = max(begin, end)
+        to.append(slice(begin, end))
+        source.append(slice(begin - step, end - step))
+    return (to[0], to[1]), (source[0], source[1])
+
+
+def _coverage(
+    size: tuple[int, int], moves: Sequence[tuple[float, float]]
+) -> NDArray[np.uint8] | None:
+    """Return how many of the others cover each place, as a share of 255; None where all do."""
+    whole = [(round(down), round(right)) for down, right in moves]
+    if all(move == (0, 0) for move in whole):
+        return None
+    count = np.zeros(size, np.uint8)
+    for move in whole:
+        to, _ = _overlap(size, move)
+        count[to] += 1
+    share = np.array([max(0.0, (n - 1) / max(1, len(whole) - 1)) for n in range(256)])
+    return np.asarray(
+        cv2.LUT(count, np.rint(255 * np.minimum(share, 1)).astype(np.uint8)), np.uint8
+    )

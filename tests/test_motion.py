@@ -1,0 +1,84 @@
+"""How far a picture has moved, in rain and with things that move by themselves."""
+
+import cv2
+import numpy as np
+import pytest
+
+from streamderain.inference.motion import Movement, changed, measure, prepare
+from streamderain.rain.simulate import PRESETS, RainSimulator
+from tools.clips import camera_path, draw_clip, random_movers
+
+
+@pytest.fixture(scope="module")
+def still():
+    """A picture of 400×560 pixels with edges of all sizes and directions."""
+    rng = np.random.default_rng(3)
+    total = np.zeros((400, 560, 3), np.float32)
+    for side in (4, 9, 25, 70):
+        small = rng.uniform(0, 255, (400 // side + 1, 560 // side + 1, 3)).astype(np.float32)
+        total += cv2.resize(small, (560, 400), interpolation=cv2.INTER_CUBIC)
+    return np.clip(total / 4, 0, 255).astype(np.uint8)
+
+
+def errors(still, motion, rain, seed):
+    rng = np.random.default_rng(seed)
+    path = camera_path(motion, 10, rng, reach=(100, 160))
+    movers = random_movers([still], 2, (300, 400), 10, rng)
+    frames = draw_clip(still, path, movers, (300, 400)).frames
+    if rain:
+        simulator = RainSimulator(300, 400, PRESETS[rain], seed=seed)
+        frames = [simulator.rain_on(frame) for frame in frames]
+    lumas = [prepare(frame) for frame in frames]
+    guess, found = (0.0, 0.0), []
+    for index in range(1, len(lumas)):
+        movement = measure(lumas[index - 1], lumas[index], guess)
+        guess = movement.down, movement.right
+        found.append(np.array(guess) - (path[index - 1] - path[index]))
+    return np.abs(found)
+
+
+@pytest.mark.parametrize("motion", ["fixed", "tremble", "pan"])
+@pytest.mark.parametrize("rain", [None, "moderate", "heavy"])
+def test_a_movement_is_found_to_a_fraction_of_a_pixel(still, motion, rain):
+    found = np.concatenate([errors(still, motion, rain, seed) for seed in range(3)])
+    assert np.median(found) < 0.08
+    assert found.max() < 0.5
+
+
+def test_a_large_picture_is_measured_in_its_own_pixels(still):
+    large = cv2.resize(still, (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    moved = cv2.warpAffine(large, np.array([[1, 0, -7.0], [0, 1, 12.0]]), (1920, 1080))
+    movement = measure(prepare(large), prepare(moved))
+    assert movement.down == pytest.approx(12, abs=0.15)
+    assert movement.right == pytest.approx(-7, abs=0.15)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (7, 9), (16, 16)])
+def test_tiny_and_empty_pictures_have_not_moved(size):
+    flat = np.full((*size, 3), 90, np.uint8)
+    assert measure(prepare(flat), prepare(flat)) == Movement(0.0, 0.0)
+
+
+def test_two_sizes_cannot_be_compared():
+    with pytest.raises(ValueError, match="two sizes"):
+        measure(prepare(np.zeros((20, 20, 3), np.uint8)), prepare(np.zeros((20, 30, 3), np.uint8)))
+
+
+def test_a_cut_changes_all_and_rain_or_a_car_little(still):
+    rng = np.random.default_rng(0)
+    here = prepare(still[:300, :400])
+    there = prepare(255 - still[100:, 160:])
+    assert changed(here, there, measure(here, there)) > 0.6
+    simulator = RainSimulator(300, 400, PRESETS["heavy"], seed=1)
+    wet = [prepare(simulator.rain_on(still[:300, :400])) for _ in range(2)]
+    assert changed(*wet, Movement(0, 0)) < 0.2
+    movers = random_movers([255 - still], 1, (300, 400), 2, rng)
+    clip = draw_clip(still, np.zeros((2, 2)), movers, (300, 400))
+    assert changed(*map(prepare, clip.frames), Movement(0, 0)) < 0.3
+
+
+def test_a_pan_is_no_cut(still):
+    before, now = prepare(still[50:350, 50:450]), prepare(still[50:350, 90:490])
+    movement = measure(before, now)
+    assert movement.right == pytest.approx(-40, abs=0.3)
+    assert changed(before, now, movement) < 0.2
