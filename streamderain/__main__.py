@@ -1,7 +1,5 @@
 """``python -m streamderain`` is the command ``streamderain``."""
 
-import sys
+from streamderain.cli import entry
 
-from streamderain.cli import main
-
-sys.exit(main())
+entry()

@@ -40,15 +40,24 @@ def parse_rate(text: str) -> Fraction:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of ``5``, ``5s``, ``500ms``, ``2m`` or ``1h``.
+    """Return the seconds of ``5``, ``5s``, ``500ms``, ``2m``, ``1h`` or ``00:01:30``.
 
     Raises:
         UsageError: it isn't a number above 0 with one of these units.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
-    if not match or match[2] not in _UNITS or float(match[1]) <= 0:
-        raise UsageError(f"a duration is written like 5s, 500ms, 2m or 1h, not {text!r}")
-    return float(match[1]) * _UNITS[match[2]]
+    text = text.strip().lower()
+    clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", text)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text)
+    seconds = 0.0
+    if clock:
+        seconds = int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
+    elif match and match[2] in _UNITS:
+        seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds <= 0:
+        raise UsageError(
+            f"a duration is above 0 and written like 5s, 500ms, 2m, 1h or 00:01:30, not {text!r}"
+        )
+    return seconds
 
 
 def parse_bitrate(text: str) -> int:

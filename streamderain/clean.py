@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 import streamderain
-from streamderain.errors import InputError, StreamderainError, UsageError
+from streamderain.errors import StreamderainError, UsageError
 from streamderain.frame import SourceFormat
 from streamderain.inference.backend import Backend
 from streamderain.inference.derainer import Derainer
-from streamderain.jobs import Job, JobKind
+from streamderain.jobs import Job, JobKind, Refused
 from streamderain.models import sha256_of
 from streamderain.pipeline import Pipeline
 from streamderain.readers.base import Reader
@@ -66,21 +66,21 @@ class Progress(Protocol):
 
 def clean_all(
     jobs: Sequence[Job],
-    errors: Sequence[InputError],
+    refused: Sequence[Refused],
     backend: Backend,
     options: CleanOptions,
     progress: Progress,
 ) -> CleanReport:
     """Do every job, one after the other; one that fails doesn't stop the rest.
 
-    ``errors`` are inputs that could not become jobs; they are reported first.
+    ``refused`` could not become jobs; they are reported first.
 
     Raises:
         KeyboardInterrupt: as it came; the job it met has left nothing behind.
     """
     reports = []
-    for error in errors:
-        report = JobReport(input="", output="", error=str(error))
+    for item in refused:
+        report = JobReport(input=item.input, output="", error=str(item.error))
         progress.end(report)
         reports.append(report)
     for job in jobs:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -83,7 +86,7 @@ def clean(
     ] = "h264",
     crf: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Quality of the encoder, lower is better; h264: 18."),
+        typer.Option(metavar="N", help="Quality: 0 is best, 51 worst (av1: 63); h264: 18."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Speed of the encoder, by its names.")
@@ -112,7 +115,7 @@ def clean(
     from streamderain.arguments import parse_duration, parse_rate, parse_size
     from streamderain.clean import CleanOptions, clean_all
     from streamderain.inference.create import create_backend
-    from streamderain.jobs import PIPE, plan_jobs
+    from streamderain.jobs import PIPE, JobKind, plan_jobs
 
     options = CleanOptions(
         codec=codec, crf=crf, preset=preset, batch=batch, compare=compare, overwrite=overwrite,
@@ -122,14 +125,21 @@ def clean(
     )  # fmt: skip
     if (size or fps) and inputs != [PIPE]:
         raise UsageError("--size and --fps describe raw frames; they go with the input '-' only")
-    jobs, errors = plan_jobs(inputs, output, word="compare" if compare else "clean")
+    jobs, refused = plan_jobs(inputs, output, word="compare" if compare else "clean")
+    still = next((job.name for job in jobs if job.kind is JobKind.PICTURES), None)
+    if sample and still:
+        raise UsageError(f"--sample takes a piece of a video; {still} is a picture or holds some")
+    if any(not job.targets for job in jobs) and sys.stdout.isatty():
+        raise UsageError(
+            "raw frames would go to this terminal; send them on with |, or say -o NAME.mp4"
+        )
     if json and any(not job.targets for job in jobs):
         raise UsageError("--json and '-o -' both want standard output; choose one")
     progress = _progress()
     try:
         with create_backend(model, device, backend) as network:
             _tell(network.notes)
-            report = clean_all(jobs, errors, network, options, progress)
+            report = clean_all(jobs, refused, network, options, progress)
     finally:
         progress.close()
     if json:
@@ -194,7 +204,9 @@ def check(
     checked = configfile.load_config(config)
     problems = find_problems(checked)
     if problems:
-        raise ConfigError("\n".join(f"{config}: {problem}" for problem in problems))
+        lines = configfile.lines_of(config)
+        said = [f"{config}:{configfile.line_of(text, lines)}: {text}" for text in problems]
+        raise ConfigError("\n".join(said))
     typer.echo(show_config(checked))
     _tell(exposed(checked))
 
@@ -316,6 +328,19 @@ def demo(
     typer.echo(show_demo(result))
 
 
+def entry() -> NoReturn:
+    """Run the command line and end the process: what the command ``streamderain`` calls."""
+    code = main()
+    if code == INTERRUPTED and threading.active_count() > 1:
+        # An impatient second Ctrl-C leaves threads at work in libraries, which abort the process
+        # if it is taken down around them.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; errors become one sentence each."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -347,8 +372,11 @@ def _report_unexpected(error: Exception, *, debug: bool) -> int:
     code = getattr(error, "exit_code", None)
     show = getattr(error, "format_message", None)
     if code is not None and show is not None:
-        typer.echo(f"error: {show()}", err=True)
-        typer.echo("Try 'streamderain --help'.", err=True)
+        said = str(show()).strip()
+        if said:  # without a command, typer has shown the help already
+            command = getattr(getattr(error, "ctx", None), "command_path", None) or "streamderain"
+            typer.echo(f"error: {said}", err=True)
+            typer.echo(f"Try '{command} --help'.", err=True)
         return 2
     if debug:
         raise error

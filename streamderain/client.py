@@ -255,7 +255,7 @@ class Subscriber(ClosesAtExit):
             raise UsageError(
                 f"{address!r} is no address to subscribe to ({reason}); it is written "
                 "tcp://HOST:PORT or ipc:///PATH"
-            ) from error
+            ) from None
 
     def _receive(self, monitor: zmq.Socket[bytes]) -> None:
         end = self._context.socket(zmq.PAIR)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from streamderain.config import Curve, RunConfig, ZeroMqOutput
+from streamderain.config import Curve, RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.errors import StreamderainError
 from streamderain.keys import read_secret_key
 from streamderain.models import resolve_model
@@ -54,9 +55,19 @@ def _problems(config: RunConfig) -> Iterator[str]:
         is_path = source.kind in (SourceKind.FILE, SourceKind.WEBCAM)
         if is_path and not Path(source.address).exists():
             yield f"cameras.{name}.source: {source.shown} does not exist"
+        for output in config.camera(name).outputs:
+            if isinstance(output, RecordOutput):
+                yield from _folder_problems(name, output)
     for output in _outputs(config):
         if output.curve is not None:
             yield from _key_problems(output.curve)
+
+
+def _folder_problems(camera: str, output: RecordOutput) -> Iterator[str]:
+    folder = Path(str(output.folder).replace("{camera}", camera)).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield f"cameras.{camera}.outputs: recordings can't be written to {folder}; check {there}"
 
 
 def _key_problems(curve: Curve) -> Iterator[str]:

@@ -17,13 +17,24 @@ from pydantic import BaseModel, ValidationError
 from streamderain.config import RunConfig
 from streamderain.errors import ConfigError
 
-__all__ = ["load_config", "schema"]
+__all__ = ["line_of", "lines_of", "load_config", "schema"]
 
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
 
 SECRET_KEYS = ("source", "user", "password")
 """Their values are not repeated in messages."""
+
+PLAIN_WORDS = {
+    "model_type": "should hold keys and values, indented below it",
+    "model_attributes_type": "should hold keys and values, indented below it",
+    "dict_type": "should hold keys and values, indented below it",
+    "list_type": "should be a list, each item after a dash",
+    "tuple_type": "should be a list in brackets",
+    "too_short": "needs at least {min_length}",
+    "path_type": "should be a path",
+}
+"""What pydantic says in a programmer's words."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _USERINFO = re.compile(r"(://)([^\s]*)(@)")
@@ -51,16 +62,37 @@ def load_config(path: Path, environment: Mapping[str, str] | None = None) -> Run
     if node is None or not isinstance(data, dict):
         raise ConfigError(f"{path} holds no configuration; configs/cameras.yaml shows one")
     lines = dict(_lines(node))
-    problems = [f"{path}:{line}: {said}" for line, said in _twice(node)]
-    problems += _fill(data, (), os.environ if environment is None else environment, path, lines)
-    if problems:
-        raise ConfigError("\n".join(problems))
+    problems = list(_twice(node))
+    problems += _fill(data, (), os.environ if environment is None else environment, lines)
+    unset = {line for line, _ in problems}
     _anchor(data, path.parent)
     try:
-        return RunConfig.model_validate(data)
+        config = RunConfig.model_validate(data)
     except ValidationError as error:
-        found = sorted(_explain(lines, error))
-        raise ConfigError("\n".join(f"{path}:{line}: {said}" for line, said in found)) from None
+        # What a line lacks an environment variable for can't be judged.
+        problems += [(line, said) for line, said in _explain(lines, error) if line not in unset]
+    if problems:
+        said = "\n".join(f"{path}:{line}: {said}" for line, said in sorted(problems))
+        raise ConfigError(said) from None
+    return config
+
+
+def lines_of(path: Path) -> dict[str, int]:
+    """Return the line of every key of a configuration, by names like ``cameras.gate.source``.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    node = yaml.compose(_read(path), yaml.SafeLoader)
+    return {_dotted(place): line for place, line in (_lines(node) if node is not None else ())}
+
+
+def line_of(problem: str, lines: Mapping[str, int]) -> int:
+    """Return the line of the key that a problem begins with, or of what it stands in."""
+    key = problem.partition(": ")[0]
+    while key and key not in lines:
+        key = key.rpartition(".")[0]
+    return lines.get(key, 1)
 
 
 def schema() -> dict[str, Any]:
@@ -76,6 +108,8 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; configs/cameras.yaml is one to copy") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; name the YAML file") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
@@ -118,15 +152,15 @@ def _twice(node: yaml.Node, place: Place = ()) -> Iterator[tuple[int, str]]:
 
 
 def _fill(
-    data: Any, place: Place, environment: Mapping[str, str], path: Path, lines: Mapping[Place, int]
-) -> list[str]:
+    data: Any, place: Place, environment: Mapping[str, str], lines: Mapping[Place, int]
+) -> list[tuple[int, str]]:
     """Put the environment's variables in, in place; return what is missing."""
-    problems: list[str] = []
+    problems: list[tuple[int, str]] = []
     items = data.items() if isinstance(data, dict) else enumerate(data)
     for key, value in list(items):
         inner = (*place, key)
         if isinstance(value, dict | list):
-            problems += _fill(value, inner, environment, path, lines)
+            problems += _fill(value, inner, environment, lines)
         elif isinstance(value, str) and "${" in value:
             missing = [
                 name
@@ -134,8 +168,10 @@ def _fill(
                 if name not in environment and f"${{{name}:-" not in value
             ]
             problems += [
-                f"{path}:{lines.get(inner, 1)}: {_dotted(inner)}: the environment variable {name} "
-                "is not set"
+                (
+                    lines.get(inner, 1),
+                    f"{_dotted(inner)}: the environment variable {name} is not set",
+                )
                 for name in missing
             ]
             data[key] = _substitute(value, environment)
@@ -210,6 +246,8 @@ def _said(problem: Any, place: Place) -> str:
         return "a camera's id is 1 to 64 letters, digits, dots, dashes and underscores"
     if kind.startswith("union_tag"):
         return f"type must be one of {problem['ctx'].get('expected_tags', 'zeromq, record')}"
+    if kind in PLAIN_WORDS:
+        message = PLAIN_WORDS[kind].format(**problem.get("ctx", {}))
     message = message.removeprefix("Value error, ")
     found = problem.get("input")
     secret = place[-1:] and place[-1] in SECRET_KEYS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,12 @@ from enum import Enum
 from pathlib import Path
 
 from streamderain.errors import InputError, UsageError
+from streamderain.source import hide_secrets
 
-__all__ = ["PIPE", "Job", "JobKind", "plan_jobs"]
+__all__ = ["PIPE", "Job", "JobKind", "Refused", "plan_jobs"]
+
+CLEAN = "clean"
+"""Marks a result that takes its source's place."""
 
 PIPE = "-"
 """Stands for standard input or output."""
@@ -73,9 +78,17 @@ class Job:
         return str(self.targets[0] if len(self.targets) == 1 else self.targets[0].parent)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An input that can't be a job, and why."""
+
+    input: str
+    error: InputError
+
+
 def plan_jobs(
-    inputs: Sequence[str], output: str | None, *, word: str = "clean"
-) -> tuple[list[Job], list[InputError]]:
+    inputs: Sequence[str], output: str | None, *, word: str = CLEAN
+) -> tuple[list[Job], list[Refused]]:
     """Work out the jobs that a command line asks for.
 
     Args:
@@ -85,7 +98,7 @@ def plan_jobs(
             sources when a folder is searched.
 
     Returns:
-        The jobs in order, and one error for each input that can't be one.
+        The jobs in order, and what can't be one: inputs, and folders that can't be looked into.
 
     Raises:
         UsageError: inputs and output don't go together.
@@ -95,21 +108,28 @@ def plan_jobs(
             raise UsageError("'-' reads raw frames from standard input and can't be one of several")
         return [_raw_job(output)], []
     jobs: list[Job] = []
-    errors: list[InputError] = []
+    refused: list[Refused] = []
     into_folder = output is not None and output != PIPE and _means_folder(inputs, output)
     for name in inputs:
         path = Path(name)
         try:
+            if "://" in name:
+                raise InputError(
+                    f"{hide_secrets(name)} is an address; clean takes files: run cleans cameras "
+                    "live, and ffmpeg can save a stream to a file first"
+                )
             if path.is_dir():
-                jobs += _folder_jobs(path, output, word, several=len(inputs) > 1)
+                found, closed = _folder_jobs(path, output, word, several=len(inputs) > 1)
+                jobs += found
+                refused += closed
             else:
                 jobs.append(_file_job(path, output, word, into_folder=into_folder))
         except InputError as error:
-            errors.append(error)
+            refused.append(Refused(hide_secrets(name), error))
     if output == PIPE and (len(jobs) != 1 or jobs[0].kind is not JobKind.VIDEO):
         raise UsageError("'-o -' writes raw frames and takes exactly one video, or '-', as input")
     _refuse_collisions(jobs)
-    return jobs, errors
+    return jobs, refused
 
 
 def _raw_job(output: str | None) -> Job:
@@ -143,7 +163,7 @@ def _file_job(path: Path, output: str | None, word: str, *, into_folder: bool) -
     if output is None:
         target = path.with_name(_marked(path, word, picture=picture))
     elif into_folder:
-        target = Path(output) / _same_name(path, picture=picture)
+        target = Path(output) / _name_in_folder(path, word, picture=picture)
     else:
         target = Path(output)
     return Job(kind, (path,), (target,), into_folder=into_folder)
@@ -153,13 +173,22 @@ def _marked(path: Path, word: str, *, picture: bool) -> str:
     return f"{path.stem}.{word}{Path(_same_name(path, picture=picture)).suffix}"
 
 
+def _name_in_folder(path: Path, word: str, *, picture: bool) -> str:
+    """Return a result's name in a folder of its own: the source's, if it takes its place."""
+    if word == CLEAN:
+        return _same_name(path, picture=picture)
+    return _marked(path, word, picture=picture)
+
+
 def _same_name(path: Path, *, picture: bool) -> str:
     if picture or path.suffix.lower() in KEPT_CONTAINERS:
         return path.name
     return f"{path.stem}.mkv"
 
 
-def _folder_jobs(folder: Path, output: str | None, word: str, *, several: bool) -> list[Job]:
+def _folder_jobs(
+    folder: Path, output: str | None, word: str, *, several: bool
+) -> tuple[list[Job], list[Refused]]:
     """Clean everything below a folder into a folder of the same shape."""
     if output == PIPE:
         raise UsageError(f"{folder} is a folder and can't go to standard output; name a folder")
@@ -170,31 +199,54 @@ def _folder_jobs(folder: Path, output: str | None, word: str, *, several: bool) 
         raise UsageError(
             f"{folder} is a folder and can't go into the one file {out}; name a folder"
         )
-    videos, pictures = _search(folder, out, word)
+    videos, pictures, closed = _search(folder, out, word)
+    refused = [
+        Refused(
+            str(error.filename),
+            InputError(
+                f"the folder {error.filename} can't be looked into ({error.strerror}); check its "
+                "mode"
+            ),
+        )
+        for error in closed
+    ]
     if not videos and not pictures:
+        if refused:
+            return [], refused
         raise InputError(f"{folder} holds no videos and no pictures; check the folder's name")
     jobs = [
         Job(
             JobKind.VIDEO,
             (path,),
-            (out / path.relative_to(folder).with_name(_same_name(path, picture=False)),),
+            (out / path.relative_to(folder).with_name(_name_in_folder(path, word, picture=False)),),
             into_folder=True,
         )
         for path in videos
     ]
     for paths in pictures:
-        targets = tuple(out / path.relative_to(folder) for path in paths)
+        targets = tuple(
+            out / path.relative_to(folder).with_name(_name_in_folder(path, word, picture=True))
+            for path in paths
+        )
         jobs.append(Job(JobKind.PICTURES, tuple(paths), targets, into_folder=True))
-    return jobs
+    return jobs, refused
 
 
-def _search(folder: Path, out: Path, word: str) -> tuple[list[Path], list[list[Path]]]:
-    """Find videos, and pictures grouped by the folder they are in."""
+def _search(
+    folder: Path, out: Path, word: str
+) -> tuple[list[Path], list[list[Path]], list[OSError]]:
+    """Find videos, pictures grouped by the folder they are in, and folders that are closed."""
+    closed: list[OSError] = []
+    found = [
+        Path(where) / name
+        for where, _, names in os.walk(folder, onerror=closed.append)
+        for name in names
+    ]
     videos: list[Path] = []
     pictures: dict[Path, list[Path]] = {}
     marked = re.compile(rf"\.{re.escape(word)}$")
     skipped = out.resolve()
-    for path in sorted(folder.rglob("*"), key=_natural):
+    for path in sorted(found, key=_natural):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or not path.is_file() or marked.search(path.stem):
             continue
@@ -205,7 +257,7 @@ def _search(folder: Path, out: Path, word: str) -> tuple[list[Path], list[list[P
             videos.append(path)
         elif suffix in PICTURE_SUFFIXES:
             pictures.setdefault(path.parent, []).append(path)
-    return videos, list(pictures.values())
+    return videos, list(pictures.values()), closed
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:
@@ -219,6 +271,8 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
     for job in jobs:
         for source, target in zip(job.sources, job.targets, strict=False):
             other = seen.setdefault(target.absolute(), source)
+            if other is not source and other.absolute() == source.absolute():
+                raise UsageError(f"{source} is named twice; name it once")
             if other is not source:
                 raise UsageError(
                     f"{other} and {source} would both be written to {target}; rename one of them"

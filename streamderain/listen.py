@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from streamderain.client import CameraView, ReceivedFrame, Subscriber
-from streamderain.errors import UsageError
+from streamderain.errors import InputError, UsageError
 from streamderain.frame import Frame
 from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.pictures import write_picture
@@ -27,6 +27,9 @@ __all__ = ["FrameSaver", "listen_to", "summary", "table"]
 KINDS = ("png", "jpg", "mp4")
 
 REFRESH_S = 1.0
+SILENT_S = 3.0
+"""After so long without a message the user is told."""
+SILENT = "note: nothing has come yet; is the address right, and is streamderain run at work there?"
 
 
 class FrameSaver:
@@ -45,6 +48,7 @@ class FrameSaver:
             raise UsageError(f"frames are saved as {', '.join(KINDS)}, not {kind!r}")
         self._folder, self._kind = folder, kind
         self._recorders: dict[str, SegmentRecorder] = {}
+        self._counts: dict[str, int] = {}
 
     def save(self, received: ReceivedFrame) -> None:
         """Keep a frame.
@@ -53,6 +57,7 @@ class FrameSaver:
             OutputError: it can't be written.
         """
         header, camera = received.header, received.camera
+        self._counts[camera] = self._counts.get(camera, 0) + 1
         if self._kind != "mp4":
             name = f"{camera}-{header.run[:6]}-{header.session:04d}-{header.src_index:08d}"
             folder = self._folder / camera
@@ -69,6 +74,13 @@ class FrameSaver:
             received.pixels, t_capture_ns=header.t_capture_ns, t_source=header.t_source,
         )  # fmt: skip
         self._recorders[camera].write(frame)
+
+    def told(self) -> list[str]:
+        """Return what was saved where, a line a camera."""
+        return [
+            f"{self._folder / camera}: {count} frames of {camera} as {self._kind}"
+            for camera, count in sorted(self._counts.items())
+        ]
 
     def close(self) -> None:
         """End the videos."""
@@ -92,11 +104,14 @@ def listen_to(
     Raises:
         UsageError: the kind to save is not known.
         OutputError: a frame can't be saved.
+        InputError: nothing came in those seconds.
     """
     saver = None if save is None else FrameSaver(save, kind)
     console = Console()
     live = None if json or not console.is_terminal else Live(console=console, auto_refresh=False)
     until = None if seconds is None else time.monotonic() + seconds
+    silent_since = time.monotonic()
+    told = False
     before: dict[str, CameraView] = {}
     shown = time.monotonic()
     try:
@@ -109,6 +124,9 @@ def listen_to(
                     continue
                 interval, shown = time.monotonic() - shown, time.monotonic()
                 cameras = subscriber.cameras
+                if not cameras and not told and shown - silent_since > SILENT_S:
+                    told = True
+                    typer.echo(SILENT, err=True)
                 rows = {
                     name: summary(view, before.get(name), interval)
                     for name, view in sorted(cameras.items())
@@ -124,6 +142,10 @@ def listen_to(
     finally:
         if saver is not None:
             saver.close()
+            for line in saver.told():
+                typer.echo(line, err=True)
+    if until is not None and time.monotonic() >= until and not subscriber.cameras:
+        raise InputError("nothing came; check the address, the keys and the cameras' names")
 
 
 def summary(view: CameraView, before: CameraView | None, interval: float) -> dict[str, object]:
@@ -187,7 +209,7 @@ def _lines(rows: Mapping[str, Mapping[str, object]], *, json: bool) -> Iterable[
                 f"{name}: {_text(row['state'])}, {_text(row['size'])}, {row['fps']} frames/s, age "
                 f"{_text(row['age_p50_ms'])}/{_text(row['age_p95_ms'])} ms (p50/p95), "
                 f"{row['lost']} lost, {row['derained']} derained, {_counts(row['bypassed'])}"
-            ).rstrip(", ")
+            ).rstrip(", ") + (f": {row['message']}" if row["message"] else "")
 
 
 def _counts(counts: object) -> str:

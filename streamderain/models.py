@@ -164,6 +164,8 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
     for info in shipped:
         if info.name == model:
             return _verified(info)
+    if Path(model).exists():
+        raise ModelError(f"{model} is no model; those end in .onnx or .safetensors")
     names = ", ".join([*(info.name for info in shipped), NULL])
     raise ModelError(
         f"no model is named {model!r}; there are {names}; or give the path of an .onnx file"

@@ -39,7 +39,7 @@ def summary(report: JobReport) -> list[str]:
         lines.append(
             f"{report.output}: {report.frames_out} frame{'s' * (report.frames_out != 1)}, "
             f"{report.derained} derained, "
-            f"{report.frames_per_second:.1f} frames/s"
+            f"{report.frames_per_second:.1f} frames/s" + (", incomplete" if report.problems else "")
         )
     return lines
 

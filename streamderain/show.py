@@ -105,7 +105,9 @@ def show_config(config: RunConfig) -> str:
             for output in camera.outputs
         ]
         table.add_row(name, camera.parsed.shown, camera.effective_policy, "\n".join(outputs))
-    return f"{_text(table)}\n{len(config.cameras)} cameras through {config.model}; it is valid."
+    count = len(config.cameras)
+    cameras = "1 camera" if count == 1 else f"{count} cameras"
+    return f"{_text(table)}\n{cameras} through {config.model}; it is valid."
 
 
 def _as_json(info: ModelInfo) -> dict[str, object]:

@@ -135,7 +135,12 @@ def _scene(text: str) -> SceneSettings:
     name, _, query = text.removeprefix("scene").removeprefix(":").partition("?")
     settings = dict(parse_qsl(query))
     unknown = settings.keys() - {"size", "fps"}
-    if name not in ("", "dry", *PRESETS) or unknown:
+    if unknown:
+        raise UsageError(
+            f"the test scene {text!r} has no {', '.join(sorted(unknown))}; it has size and fps, as "
+            "in scene:heavy?size=640x360&fps=25"
+        )
+    if name not in ("", "dry", *PRESETS):
         raise UsageError(
             f"the test scene {text!r} is not known; there are "
             f"{', '.join(f'scene:{preset}' for preset in ('dry', *PRESETS))}, each with "

@@ -31,7 +31,16 @@ def test_a_rate_that_is_none_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("5", 5), ("5s", 5), ("500ms", 0.5), ("1.5 m", 90), ("1h", 3600)]
+    ("text", "seconds"),
+    [
+        ("00:01:30", 90),
+        ("1:02.5", 62.5),
+        ("5", 5),
+        ("5s", 5),
+        ("500ms", 0.5),
+        ("1.5 m", 90),
+        ("1h", 3600),
+    ],
 )
 def test_durations_have_units(text, seconds):
     assert parse_duration(text) == pytest.approx(seconds)

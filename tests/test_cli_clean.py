@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -270,6 +271,81 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, signals):
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in said
     assert said.strip().splitlines()[-1] == "interrupted: nothing half-written was left behind"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.2, 0.4])
+def test_ctrl_c_twice_while_the_network_works_never_aborts(tmp_path, pause):
+    """Libraries whose threads are at work must not be taken down around them."""
+    clip = make_clip(tmp_path / "in.mp4", frames=400, height=240, width=320)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [
+        sys.executable, "-m", "streamderain", "clean", str(clip), "-o", str(out / "a.mp4"),
+        "--model", "attention-s",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        wait_for(lambda: any(".part-" in path.name for path in out.iterdir()))
+        time.sleep(pause)  # at several moments of its work
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+        said = process.stderr.read().decode()
+    assert code == 130, said
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--crf", "52"], "--crf is 0 (best) to 51 (worst) for h264, not 52; the default is 18"),
+        (["--crf", "-1"], "not -1"),
+        (["--preset", "warp"], "knows no preset 'warp'; there are ultrafast,"),
+        (["--codec", "av1", "--crf", "64"], "to 63 (worst) for av1"),
+    ],
+)
+def test_an_encoder_is_not_asked_for_what_it_cannot_do(tmp_path, capfd, option, said):
+    clip = make_clip(tmp_path / "a.mp4", frames=2)
+    target = tmp_path / "b.mp4"
+    target.write_bytes(b"a good one")
+    arguments = ["clean", str(clip), "-o", str(target), "--model", "null", "--overwrite"]
+    assert main([*arguments, *option]) == 2
+    err = capfd.readouterr().err
+    assert said in err
+    assert "x264" not in err.replace("libx264", "")
+    assert target.read_bytes() == b"a good one"
+
+
+def test_a_piece_of_pictures_is_refused_before_anything_is_done(tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    make_clip(folder / "a.mp4", frames=2)
+    assert cv2.imwrite(str(folder / "b.png"), np.zeros((16, 16, 3), np.uint8))
+    assert main(["clean", str(folder), "--sample", "1s", "--model", "null"]) == 2
+    assert f"{folder / 'b.png'} is a picture" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mixed"]
+
+
+def test_raw_frames_do_not_go_to_a_terminal(tmp_path, capsys, monkeypatch):
+    clip = make_clip(tmp_path / "a.mp4", frames=2)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["clean", str(clip), "-o", "-", "--model", "null"]) == 2
+    assert "would go to this terminal" in capsys.readouterr().err
+
+
+def test_an_unknown_input_has_its_name_in_the_report(tmp_path, capsys):
+    missing = str(tmp_path / "none.mp4")
+    assert main(["clean", missing, "--model", "null", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["jobs"][0]["input"] == missing
+
+
+def test_wrong_usage_points_at_the_help_of_its_command(capsys):
+    assert main(["clean"]) == 2
+    assert "Try 'streamderain clean --help'." in capsys.readouterr().err
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert "error:" not in said.err
+    assert "Usage:" in said.out + said.err
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streamderain.cli import main
 from streamderain.config import CameraDefaults, RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.configfile import load_config, schema
 from streamderain.errors import ConfigError, UsageError
@@ -131,8 +132,8 @@ cameras:
     assert said.splitlines() == [
         "/cameras.yaml:1: devise: unknown key; did you mean device?",
         "/cameras.yaml:3: defaults.transport: input should be 'tcp' or 'udp', not 'tpc'",
-        "/cameras.yaml:4: defaults.stall: a duration is written like 5s, 500ms, 2m or 1h, not "
-        "'5 days'",
+        "/cameras.yaml:4: defaults.stall: a duration is above 0 and written like 5s, 500ms, 2m, 1h "
+        "or 00:01:30, not '5 days'",
         "/cameras.yaml:6: defaults.outputs[0].adress: unknown key; did you mean address?",
         "/cameras.yaml:7: defaults.outputs[1]: type must be one of 'zeromq', 'record'",
         "/cameras.yaml:11: cameras.gate.max_fps: input should be greater than 0, not -3",
@@ -257,3 +258,48 @@ def test_sources_that_cannot_be_are_refused(text):
 )
 def test_secrets_are_hidden_wherever_they_stand(text):
     assert "hunter" not in hide_secrets(text, ["hunter2", "hunter%322"])
+
+
+def test_problems_of_all_kinds_are_told_at_once(tmp_path):
+    said = refused(
+        tmp_path,
+        """cameras:
+  a:
+    source: rtsp://h/x
+    password: ${NOT_SET_ANYWHERE}
+    max_fps: -1
+    resize: 1
+  b: [1, 2]
+""",
+    )
+    lines = [line.partition(": ")[0].rpartition(":")[2] for line in said.splitlines()]
+    assert lines == ["4", "5", "6", "7"]
+    assert "NOT_SET_ANYWHERE is not set" in said
+    assert "should hold keys and values, indented below it" in said
+
+
+def test_what_is_missing_on_this_machine_has_its_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    path = tmp_path / "cameras.yaml"
+    path.write_text(
+        """cameras:
+  a:
+    source: none.mp4
+    outputs:
+      - {type: record, folder: file/below}
+  b:
+    source: scene
+    outputs: [{type: record, folder: "new/{camera}"}]
+""",
+        "utf-8",
+    )
+    assert main(["check", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{path}:3: cameras.a.source: {tmp_path}/none.mp4 does not exist" in said
+    assert f"{path}:4: cameras.a.outputs: recordings can't be written to {tmp_path}/file" in said
+    assert "cameras.b" not in said
+
+
+def test_an_option_of_the_scene_that_is_none_is_named(tmp_path):
+    said = refused(tmp_path, "cameras: {a: {source: 'scene:heavy?siez=10x10'}}\n")
+    assert "has no siez; it has size and fps" in said

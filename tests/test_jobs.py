@@ -1,5 +1,7 @@
 """What a command line asks for: which sources go to which targets."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -63,7 +65,7 @@ def test_a_missing_input_does_not_stop_the_others(tmp_path):
     touch(tmp_path, "a.mp4")
     jobs, errors = plan_jobs([str(tmp_path / "none.mp4"), str(tmp_path / "a.mp4")], None)
     assert len(jobs) == 1
-    assert "none.mp4 does not exist" in str(errors[0])
+    assert "none.mp4 does not exist" in str(errors[0].error)
 
 
 def test_a_folder_keeps_its_shape(tmp_path):
@@ -91,7 +93,7 @@ def test_an_empty_folder_is_an_error_of_its_own(tmp_path):
     folder = touch(tmp_path / "p", "notes.txt")
     jobs, errors = plan_jobs([str(folder)], None)
     assert not jobs
-    assert "no videos and no pictures" in str(errors[0])
+    assert "no videos and no pictures" in str(errors[0].error)
 
 
 def test_two_inputs_of_one_name_are_refused(tmp_path):
@@ -117,3 +119,48 @@ def test_raw_output_takes_exactly_one_video(tmp_path):
         plan_jobs([str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")], "-")
     with pytest.raises(UsageError, match="exactly one video"):
         plan_jobs([str(tmp_path / "c.png")], "-")
+
+
+def test_a_folder_that_is_closed_is_named_and_the_rest_is_cleaned(tmp_path, monkeypatch):
+    (tmp_path / "cam/locked").mkdir(parents=True)
+    (tmp_path / "cam/a.mp4").write_bytes(b"")
+    scandir = os.scandir
+
+    def closed(path):  # as root everything is open
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    jobs, refused = plan_jobs([str(tmp_path / "cam")], None)
+    assert [job.sources[0].name for job in jobs] == ["a.mp4"]
+    assert refused[0].input == str(tmp_path / "cam/locked")
+    assert "can't be looked into (Permission denied)" in str(refused[0].error)
+    (tmp_path / "cam/a.mp4").unlink()
+    jobs, refused = plan_jobs([str(tmp_path / "cam")], None)
+    assert not jobs
+    assert "holds no videos" not in str(refused[0].error)
+
+
+def test_an_address_is_told_where_to_go_without_its_password():
+    jobs, refused = plan_jobs(["rtsp://me:secret@10.0.0.1/x"], None)
+    assert not jobs
+    assert "rtsp://***@10.0.0.1/x is an address; clean takes files" in str(refused[0].error)
+    assert "secret" not in refused[0].input
+
+
+def test_comparisons_keep_their_mark_in_a_folder(tmp_path):
+    (tmp_path / "cam").mkdir()
+    for name in ("cam/a.mp4", "cam/b.png"):
+        (tmp_path / name).write_bytes(b"")
+    jobs, _ = plan_jobs([str(tmp_path / "cam/a.mp4")], f"{tmp_path}/out/", word="compare")
+    assert targets(jobs) == [tmp_path / "out/a.compare.mp4"]
+    jobs, _ = plan_jobs([str(tmp_path / "cam")], f"{tmp_path}/out/", word="compare")
+    assert targets(jobs) == [tmp_path / "out/a.compare.mp4", tmp_path / "out/b.compare.png"]
+
+
+def test_an_input_that_is_named_twice_is_said_to_be(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"")
+    with pytest.raises(UsageError, match="is named twice"):
+        plan_jobs([str(path), str(path)], f"{tmp_path}/out/")

@@ -144,6 +144,14 @@ def test_pictures_of_two_sessions_do_not_replace_each_other(tmp_path):
     assert len(list((tmp_path / "gate").iterdir())) == 2
 
 
+def test_nothing_that_comes_is_told(capsys, monkeypatch):
+    monkeypatch.setattr("streamderain.listen.SILENT_S", 0.5)
+    assert main(["listen", "tcp://127.0.0.1:9", "--seconds", "2.2"]) == 1
+    said = capsys.readouterr().err
+    assert "nothing has come yet" in said
+    assert "error: nothing came" in said
+
+
 def test_a_bad_address_is_a_sentence(capsys):
     assert main(["listen", "gate"]) == 2
     assert "is no address to subscribe to" in capsys.readouterr().err

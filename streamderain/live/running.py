@@ -51,7 +51,9 @@ def run_until_stopped(
             log.warning("%s", note)
         for address in service.addresses.values():
             log.info("publishing at %s", address)
-        log.info("%d cameras through %s on %s", len(service.cameras), backend.name, backend.device)
+        log.info(
+            "cameras: %d, through %s on %s", len(service.cameras), backend.name, backend.device
+        )
         before = {number: signal.signal(number, on_signal) for number in SIGNALS}
         try:
             service.start()

@@ -7,6 +7,7 @@ import itertools
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -95,6 +96,10 @@ class VideoFileReader(ClosesAtExit):
             self._container.close()
             raise
         self._pictures = itertools.chain([first], self._pictures)
+        if self._duration is not None and self._format.frames and self._format.frame_rate:
+            # What is left out is not waited for: of progress and time left this is the whole.
+            piece = max(1, round(self._duration * self._format.frame_rate))
+            self._format = replace(self._format, frames=min(piece, self._format.frames))
 
     @property
     def name(self) -> str:

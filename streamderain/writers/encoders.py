@@ -38,6 +38,21 @@ NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc"}
 DEFAULT_CRF = {"h264": 18, "hevc": 20, "av1": 25, "ffv1": 0}
 """Visually lossless, by each codec's own scale of constant quality."""
 
+CRF_LIMIT = {"h264": 51, "hevc": 51, "av1": 63}
+"""The worst quality on each codec's scale; the best is 0."""
+
+X264_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    "placebo",
+)  # fmt: skip
+PRESETS = {
+    "libx264": X264_PRESETS,
+    "libx265": X264_PRESETS,
+    "libsvtav1": tuple(str(number) for number in range(-1, 14)),
+    "libaom-av1": tuple(str(number) for number in range(9)),
+}
+"""What each encoder calls its speeds; the others have none to choose from."""
+
 ANY_SIZE = ("libsvtav1", "libaom-av1", "ffv1")
 """Encoders that take odd sizes with subsampled chroma; the others need 4:4:4 for them."""
 
@@ -125,13 +140,28 @@ def encoder_options(
         bitrate: bits a second instead of constant quality, held as a camera holds it: within
             two seconds, which is also how far apart key frames are.
         rate: frames a second, for that; None for 25.
+
+    Raises:
+        UsageError: the encoder has no such quality or preset.
     """
+    _check_choice(encoder, codec, crf, preset)
     options = _quality_options(encoder, codec, crf, preset)
     if bitrate is not None:
         options = {key: value for key, value in options.items() if key not in ("crf", "cq", "rc")}
         options |= {"b": str(bitrate), "maxrate": str(bitrate), "bufsize": str(2 * bitrate)}
         options["g"] = str(max(1, round(2 * (rate or 25))))
     return options
+
+
+def _check_choice(encoder: str, codec: str, crf: int | None, preset: str | None) -> None:
+    if crf is not None and codec in CRF_LIMIT and not 0 <= crf <= CRF_LIMIT[codec]:
+        raise UsageError(
+            f"--crf is 0 (best) to {CRF_LIMIT[codec]} (worst) for {codec}, not {crf}; the default "
+            f"is {DEFAULT_CRF[codec]}"
+        )
+    names = PRESETS.get(encoder)
+    if preset is not None and names is not None and preset not in names:
+        raise UsageError(f"{encoder} knows no preset {preset!r}; there are {', '.join(names)}")
 
 
 def _quality_options(
