@@ -38,6 +38,9 @@ ALIGNED = 0.12
 CUT = 0.5
 """Share of the picture that has to be another one for a new scene."""
 
+BROAD = 1 / 45
+"""Of the picture's width: what is broader is no streak."""
+
 CONFIDENCE = (0.0, 0.0, 0.25, 0.5, 0.65, 0.8, 0.88, 0.94, 0.97, 1.0)
 """Of so many remembered frames."""
 
@@ -177,7 +180,11 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[_Rememb
         cv2.LUT(spread, _SPREAD), cv2.LUT(darker, _DARKER), scale=confidence / 255
     )
     covered = _coverage(frame.shape[:2], moves)
-    reliability = cv2.multiply(reliability, cv2.LUT(lasting, _LASTING), scale=1 / 255)
+    brighter = cv2.cvtColor(cv2.subtract(frame, pixels), cv2.COLOR_RGB2GRAY)
+    side = max(9, round(frame.shape[1] * BROAD) | 1)
+    broad = cv2.morphologyEx(brighter, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    for other_than_rain in (lasting, broad):
+        reliability = cv2.multiply(reliability, cv2.LUT(other_than_rain, _LASTING), scale=1 / 255)
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
     return Prior(pixels, np.asarray(reliability, np.uint8), len(aligned))
@@ -195,7 +202,8 @@ _DARKER = _falling(6, 26)
 """Rain only brightens: a frame that is darker than the past shows something else."""
 
 _LASTING = _falling(8, 30)
-"""Rain is gone in the next frame: what stays brighter for two frames is something else."""
+"""Rain is gone in the next frame, and streaks are narrow: what stays brighter for two frames, or is
+brighter in a broad patch, is something else."""
 
 
 def _mean(a: Pixels, b: Pixels) -> Pixels:

@@ -1,0 +1,162 @@
+"""What the past says of a frame: the scene behind the rain, and how far to trust it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from streamderain import metrics
+from streamderain.inference.prior import SPAN, TemporalPrior, no_prior, ranks_for
+from streamderain.rain.streaks import RainConfig, RainField
+from tools.clips import Mover, camera_path, draw_clip
+
+SIZE = (120, 160)
+
+
+@pytest.fixture(scope="module")
+def still():
+    rng = np.random.default_rng(3)
+    total = np.zeros((220, 300, 3), np.float32)
+    for side in (4, 9, 25, 70):
+        small = rng.uniform(0, 255, (220 // side + 1, 300 // side + 1, 3)).astype(np.float32)
+        total += cv2.resize(small, (300, 220), interpolation=cv2.INTER_CUBIC)
+    return np.clip(total / 4 * 1.4 - 60, 0, 200).astype(np.uint8)
+
+
+def rained_on(frames, seed=1, density=12_000):
+    field = RainField(*SIZE, RainConfig(density=density, brightness=0.8), seed)
+    noise = np.random.default_rng(seed)
+    return [
+        np.clip(f + 255 * field.layer()[..., None] + noise.normal(0, 1.5, f.shape), 0, 255)
+        .astype(np.uint8)
+        for f in frames
+    ]  # fmt: skip
+
+
+def psnr(a, b, where=None):
+    error = (metrics.luma(a) - metrics.luma(b)) ** 2
+    return 10 * np.log10(
+        255**2 / max(1e-6, float((error if where is None else error[where]).mean()))
+    )
+
+
+def priors(frames):
+    past = TemporalPrior()
+    return [past.step(frame) for frame in frames]
+
+
+def test_of_a_camera_that_stands_the_past_knows_the_scene_behind_the_rain(still):
+    clean = draw_clip(still, np.zeros((14, 2)), [], SIZE).frames
+    rainy = rained_on(clean)
+    found = priors(rainy)
+    assert [prior.frames for prior in found] == [0, 0, *range(2, SPAN), *[SPAN] * (15 - SPAN - 1)]
+    trusted = found[-1].reliability > 128
+    assert trusted.mean() > 0.85
+    assert psnr(found[-1].pixels, clean[-1]) > psnr(rainy[-1], clean[-1]) + 12
+    assert psnr(found[-1].pixels, clean[-1]) > 40
+
+
+def test_the_longer_the_past_the_better_it_knows(still):
+    clean = draw_clip(still, np.zeros((12, 2)), [], SIZE).frames
+    rainy = rained_on(clean, density=25_000)
+    quality = []
+    for span in (3, 5, 9):
+        past = TemporalPrior(span)
+        *_, last = (past.step(frame) for frame in rainy)
+        quality.append(psnr(last.pixels, clean[-1]))
+    assert quality[0] + 1 < quality[1] < quality[2] - 1
+
+
+@pytest.mark.parametrize("motion", ["tremble", "pan"])
+def test_a_camera_that_moves_is_followed(still, motion):
+    rng = np.random.default_rng(5)
+    path = camera_path(motion, 14, rng, reach=(100, 140))
+    clean = draw_clip(still, path, [], SIZE).frames
+    rainy = rained_on(clean)
+    last = priors(rainy)[-1]
+    trusted = last.reliability > 128
+    assert trusted.mean() > 0.6
+    assert psnr(last.pixels, clean[-1], trusted) > psnr(rainy[-1], clean[-1], trusted) + 6
+    step = path[-2] - path[-1]
+    assert last.movement.down == pytest.approx(step[0], abs=0.3)
+    assert last.movement.right == pytest.approx(step[1], abs=0.3)
+
+
+@pytest.mark.parametrize("bright", [False, True])
+def test_what_moves_is_not_trusted(still, bright):
+    texture = np.full((40, 50, 3), 235 if bright else 20, np.uint8)
+    thing = Mover(texture, np.ones((40, 50), np.float32), (40.0, -60.0), (0.0, 10.0))
+    clip = draw_clip(still, np.zeros((14, 2)), [thing], SIZE)
+    frames = rained_on(clip.frames, density=4000)
+    last = priors(frames)[-1]
+    here = clip.moving[-1]
+    assert (last.reliability[here] > 128).mean() < 0.25
+    # Where it was up to two frames ago neither: the scene there has only just come back.
+    before = clip.moving[-2] & ~here
+    ghost = before & (last.reliability > 128)
+    assert ghost.sum() < 0.35 * before.sum() or psnr(last.pixels, clip.frames[-1], ghost) > 30
+
+
+def lit(frame):
+    return np.clip(frame.astype(np.int16) * 2 + 60, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("change", ["cut", "night", "knocked", "size"])
+def test_another_scene_begins_anew(still, change):
+    other = {
+        "cut": 200 - still[100:, 140:],
+        "night": cv2.cvtColor(cv2.cvtColor(still, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 4,
+        "knocked": np.rot90(still, 2),
+        "size": still,
+    }[change]
+    size = (100, 140) if change == "size" else SIZE
+    first = rained_on(draw_clip(still, np.zeros((10, 2)), [], SIZE).frames)
+    second = [np.ascontiguousarray(other[: size[0], : size[1]]) for _ in range(6)]
+    found = priors([*first, *second])
+    assert found[9].reliability.mean() > 200
+    for prior in found[10:12]:  # nothing of the old scene is there, not for one frame
+        assert not prior.reliability.any()
+    assert found[10].frames == 0
+    assert found[10].movement is None
+    assert found[14].reliability.mean() > 60
+    assert psnr(found[14].pixels, second[0]) > 40
+
+
+def test_the_first_frame_has_no_past_and_its_own_pixels():
+    frame = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    prior = TemporalPrior().step(frame)
+    assert not prior.reliability.any()
+    assert np.array_equal(prior.pixels, frame)
+    assert np.array_equal(no_prior(frame).pixels, frame)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (17, 33)])
+def test_any_size_goes_through(size):
+    rng = np.random.default_rng(1)
+    past = TemporalPrior()
+    for _ in range(12):
+        frame = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        prior = past.step(frame)
+        assert prior.pixels.shape == frame.shape
+        assert prior.reliability.shape == size
+        assert prior.pixels.dtype == prior.reliability.dtype == np.uint8
+
+
+def test_frames_are_never_written_to(still):
+    frames = rained_on(draw_clip(still, np.zeros((5, 2)), [], SIZE).frames)
+    copies = [frame.copy() for frame in frames]
+    priors(frames)
+    assert all(np.array_equal(a, b) for a, b in zip(frames, copies, strict=True))
+
+
+def test_ranks_are_of_the_middle_and_below():
+    assert ranks_for(9) == (4, 3, 1)
+    assert ranks_for(2) == (0, 0, 0)
+    for count in range(1, 10):
+        middle, below, low = ranks_for(count)
+        assert 0 <= low <= below <= middle < count
+
+
+@pytest.mark.parametrize("span", [0, 10])
+def test_a_span_that_cannot_be_is_refused(span):
+    with pytest.raises(ValueError, match="1 to 9"):
+        TemporalPrior(span)
