@@ -148,8 +148,21 @@ def test_frames_are_never_written_to(still):
     assert all(np.array_equal(a, b) for a, b in zip(frames, copies, strict=True))
 
 
+def test_dense_rain_is_looked_through_too(still):
+    clean = draw_clip(still, np.zeros((14, 2)), [], SIZE).frames
+    rng = np.random.default_rng(2)
+    rainy = []
+    for frame in clean:
+        hidden = cv2.GaussianBlur(rng.random(SIZE).astype(np.float32), (3, 15), 0) > 0.5
+        rainy.append(np.where(hidden[..., None], np.maximum(frame, 210), frame))
+    assert (rainy[-1] != clean[-1]).any(axis=2).mean() > 0.4
+    last = priors(rainy)[-1]
+    assert psnr(last.pixels, clean[-1]) > psnr(rainy[-1], clean[-1]) + 8
+
+
 def test_ranks_are_of_the_middle_and_below():
     assert ranks_for(9) == (4, 3, 1)
+    assert ranks_for(9, dense=True) == (2, 1, 0)
     assert ranks_for(2) == (0, 0, 0)
     for count in range(1, 10):
         middle, below, low = ranks_for(count)

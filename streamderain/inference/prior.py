@@ -37,6 +37,15 @@ ALIGNED = 0.12
 
 CUT = 0.5
 """Share of the picture that has to be another one for a new scene."""
+CUT_ROOM = 0.4
+"""Of what usually stays, a new scene leaves less than this share."""
+
+DENSITY_SAMPLES = 120
+"""Samples along the picture's shorter side by which the density of the rain is told."""
+HIDDEN = 12
+"""Levels above a place's low value from which on something hides it."""
+DENSE = 0.3
+"""Share of places and frames that are hidden in dense rain."""
 
 BROAD = 1 / 45
 """Of the picture's width: what is broader is no streak."""
@@ -78,14 +87,20 @@ class _Remembered:
     right: float
 
 
-def ranks_for(count: int) -> tuple[int, int, int]:
+def ranks_for(count: int, *, dense: bool = False) -> tuple[int, int, int]:
     """Return which of ``count`` sorted values estimate the scene, and which tells their spread.
 
+    Args:
+        count: values, 1 or more.
+        dense: rain hides a place in a third of the frames or more.
+
     Returns:
-        Two ranks whose mean is the estimate: the middle and the one below it; then a low one.
+        Two ranks whose mean is the estimate: the middle and the one below it, or a quarter up in
+        dense rain; then a low one.
     """
-    middle = (count - 1) // 2
-    return middle, max(0, middle - 1), min(1, middle) if count >= FEW + 2 else 0
+    middle = (count - 1) // 4 if dense else (count - 1) // 2
+    low = min(1, middle) if count >= FEW + 2 and not dense else 0
+    return middle, max(0, middle - 1), low
 
 
 class TemporalPrior:
@@ -112,11 +127,12 @@ class TemporalPrior:
         self._last: Luma | None = None
         self._place = (0.0, 0.0)
         self._movement = (0.0, 0.0)
+        self._unrest: float | None = None
 
     def reset(self) -> None:
         """Forget the past."""
         self._past.clear()
-        self._reference = self._last = None
+        self._reference = self._last = self._unrest = None
         self._movement = (0.0, 0.0)
 
     def step(self, frame: Pixels) -> Prior:
@@ -131,7 +147,7 @@ class TemporalPrior:
         movement: Movement | None = None
         if self._reference is not None and self._last is not None:
             movement = measure(self._reference, luma, self._movement)
-            if changed(self._last, luma, movement) > CUT:
+            if self._is_cut(changed(self._last, luma, movement)):
                 self.reset()
                 movement = None
         if movement is not None:
@@ -143,6 +159,14 @@ class TemporalPrior:
         self._reference = prepare(prior.pixels) if prior.frames >= FEW else luma
         self._last = luma
         return prior
+
+    def _is_cut(self, share: float) -> bool:
+        """Tell a new scene from what changes all the time, as a cloudburst does."""
+        usual = self._unrest
+        if usual is not None and share > max(CUT, 1 - CUT_ROOM * (1 - usual)):
+            return True
+        self._unrest = share if usual is None else usual + 0.3 * (share - usual)
+        return False
 
     def _move(self, movement: Movement) -> None:
         self._movement = movement.down, movement.right
@@ -166,7 +190,7 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[_Rememb
     aligned = [
         _aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)
     ]
-    middle, below, low = ranks_for(len(aligned))
+    middle, below, low = ranks_for(len(aligned), dense=_is_dense(aligned))
     found = ranked(aligned, sorted({middle, below, low}))
     by_rank = dict(zip(sorted({middle, below, low}), found, strict=True))
     pixels = by_rank[middle]
@@ -188,6 +212,16 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[_Rememb
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
     return Prior(pixels, np.asarray(reliability, np.uint8), len(aligned))
+
+
+def _is_dense(pictures: Sequence[Pixels]) -> bool:
+    """Say whether places are hidden in so many frames that the middle value is rain itself."""
+    if len(pictures) < FEW + 2:
+        return False
+    step = max(1, min(pictures[0].shape[:2]) // DENSITY_SAMPLES)
+    greens = np.sort(np.stack([picture[::step, ::step, 1] for picture in pictures]), axis=0)
+    hidden = cv2.subtract(greens, np.broadcast_to(greens[1], greens.shape).copy()) > HIDDEN
+    return float(hidden.mean()) > DENSE
 
 
 def _falling(from_level: float, to_level: float) -> NDArray[np.uint8]:

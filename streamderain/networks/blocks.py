@@ -18,9 +18,11 @@ class PaddedNetwork(nn.Module):
 
     Attributes:
         multiple: sides of what :meth:`restore` takes are multiples of it.
+        inputs: channels of what goes in: 3, or more where the past is given too.
     """
 
     multiple: int
+    inputs = 3
 
     def restore(self, rainy: Tensor) -> Tensor:
         """Derain pictures whose sides are multiples of :attr:`multiple`."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from streamderain.networks.registry import Restorer
 
 __all__ = ["macs_per_pixel", "multiplications"]
 
@@ -14,11 +18,12 @@ def multiplications(network: nn.Module, height: int, width: int) -> int:
 
     Counted by PyTorch's own counter, which counts an addition beside each.
     """
+    inputs = cast(Restorer, network).inputs
     training, device = network.training, next(network.parameters()).device
     network.eval()  # so that nothing is learnt from zeros
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, 3, height, width, device=device))
+            network(torch.zeros(1, inputs, height, width, device=device))
     finally:
         network.train(training)
     return int(counter.get_total_flops()) // 2

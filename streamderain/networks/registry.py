@@ -8,7 +8,14 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from streamderain.networks import attention, attention_embedding, dtpnet, dualstage, msdrnet
+from streamderain.networks import (
+    attention,
+    attention_embedding,
+    dtpnet,
+    dualstage,
+    msdrnet,
+    video,
+)
 
 __all__ = ["BUILDERS", "Restorer", "build"]
 
@@ -18,16 +25,18 @@ class Restorer(Protocol):
 
     Attributes:
         multiple: sides of what :meth:`restore` takes are multiples of it.
+        inputs: channels of what goes in.
     """
 
     multiple: int
+    inputs: int
 
     def restore(self, rainy: Tensor) -> Tensor:
         """Derain float N×3×H×W in [0, 1] of fitting size; not clamped."""
         ...
 
 
-FAMILIES = (attention, attention_embedding, dtpnet, msdrnet, dualstage)
+FAMILIES = (attention, video, attention_embedding, dtpnet, msdrnet, dualstage)
 """Modules with ``CONFIGS`` by name and a ``build``."""
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import ModelError
+from streamderain.networks import video
 from streamderain.networks.attention import CONFIGS, AttentionConfig
 
 __all__ = ["prune", "starting_weights"]
@@ -34,6 +35,9 @@ def starting_weights(checkpoint: dict[str, Any], network: str) -> Weights:
     if large == network:
         return weights
     try:
+        if network in video.CONFIGS:
+            config = video.CONFIGS[network]
+            return video.from_picture_weights(prune(weights, CONFIGS[large], config), config)
         return prune(weights, CONFIGS[large], CONFIGS[network])
     except KeyError as error:
         known = ", ".join(CONFIGS)

@@ -1,0 +1,221 @@
+"""Train the rain gauge: ``python -m tools.train_gauge --data DATA``.
+
+Makes clips of stills, with and without rain, with everything else that changes from frame to frame
+(``tools/nuisances.py``), measures them as ``streamderain/inference/gauge.py`` does, and fits the
+small network that turns what was measured into a score. Writes ``gauge.json`` beside that module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from streamderain.errors import StreamderainError
+from streamderain.frame import Pixels
+from streamderain.inference import gauge
+from streamderain.inference.gauge import FEATURES, RainGauge, features
+from streamderain.rain.simulate import RainLook, RainSimulator
+from streamderain.rain.streaks import RainField, random_config
+from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
+from tools.files import write_whole
+from tools.nuisances import NUISANCES
+from tools.training.data import STREAKS_COVER, Pictures, load_pictures
+
+__all__ = ["Sample", "main", "make_sample"]
+
+LENGTH = 16
+"""Frames of a clip."""
+SEEN = (4, 7, 11, 15)
+"""Frames at which a clip is judged."""
+OFTEN = {
+    "dimmed": 0.3, "leaves": 0.25, "flickering": 0.15, "snow": 0.2, "insects": 0.15, "noisy": 0.8,
+    "compressed": 0.6,
+}  # fmt: skip
+"""How often each nuisance is in a clip."""
+HIDDEN = 12
+VALIDATION_SHARE = 0.2
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was measured of a clip.
+
+    Attributes:
+        found: features at some of its frames.
+        rainy: whether it rains.
+        kinds: what else is in it, for the report.
+    """
+
+    found: list[NDArray[np.float64]]
+    rainy: bool
+    kinds: tuple[str, ...]
+
+
+def make_sample(pictures: Pictures, stills: Sequence[Pixels], rng: Rng) -> Sample:
+    """Make a clip and measure it.
+
+    Args:
+        pictures: for the layers of rain.
+        stills: uint8 H×W×3 RGB, not smaller than 200×260.
+        rng: its state decides everything.
+    """
+    still = stills[int(rng.integers(len(stills)))]
+    size = (
+        int(rng.integers(180, min(still.shape[0], 400) - 16)),
+        int(rng.integers(240, min(still.shape[1], 600) - 16)),
+    )
+    motion = str(rng.choice(MOTIONS, p=[0.6, 0.2, 0.2]))
+    reach = (still.shape[0] - size[0], still.shape[1] - size[1])
+    path = camera_path(motion, LENGTH, rng, reach=reach)
+    movers = random_movers(stills, int(rng.integers(0, 4)), size, LENGTH, rng)
+    frames = draw_clip(still, path, movers, size).frames
+    rainy = bool(rng.random() < 0.5)
+    kinds: list[str] = [motion]
+    for name, apply in NUISANCES.items():
+        if rainy and name == "snow":
+            continue
+        if name == "noisy" and rainy:  # what comes before is in front of the lens, or is the lens
+            frames, kind = rain_on(frames, pictures, rng)
+            kinds.append(kind)
+        if rng.random() < OFTEN[name]:
+            frames = apply(frames, rng)
+            kinds.append(name)
+    meter, found = RainGauge(), []
+    for index, frame in enumerate(frames):
+        sums = meter.measure(frame)
+        if index in SEEN and sums is not None:
+            found.append(features(sums))
+    return Sample(found, rainy, tuple(kinds))
+
+
+def rain_on(frames: Sequence[Pixels], pictures: Pictures, rng: Rng) -> tuple[list[Pixels], str]:
+    """Rain on a clip in one of three ways; return it and the way's name."""
+    height, width = frames[0].shape[:2]
+    way = rng.random()
+    if way < 0.35:
+        look = RainLook(
+            rate_mm_h=float(np.exp(rng.uniform(np.log(2.5), np.log(80)))),
+            wind=float(rng.normal(0, 0.25)),
+            exposure_s=1 / float(np.exp(rng.uniform(np.log(25), np.log(250)))),
+            brightness=float(rng.uniform(0.4, 1.0)), noise=0.0, sharpening=0.0,
+        )  # fmt: skip
+        simulator = RainSimulator(height, width, look, seed=int(rng.integers(2**31)))
+        return [simulator.rain_on(frame) for frame in frames], "rate"
+    if way < 0.75:
+        while True:
+            field = RainField(height, width, random_config(rng), int(rng.integers(2**31)))
+            layers = [field.layer() for _ in frames]
+            if STREAKS_COVER[0] <= float((layers[0] > 0.1).mean()) <= STREAKS_COVER[1]:
+                break
+        pairs = zip(frames, layers, strict=True)
+        return [_add(frame, 255 * layer[..., None]) for frame, layer in pairs], "streaks"
+    layer = pictures.layers[int(rng.integers(len(pictures.layers)))]
+    tall, wide = -(-height // layer.shape[0]) + 1, -(-width // layer.shape[1]) + 1
+    tiled = np.tile(layer, (tall, wide, 1))
+    strength = float(rng.uniform(0.5, 1.1))
+    result = []
+    for frame in frames:
+        top = int(rng.integers(layer.shape[0]))
+        left = int(rng.integers(layer.shape[1]))
+        result.append(_add(frame, strength * tiled[top : top + height, left : left + width]))
+    return result, "layers"
+
+
+def _add(frame: Pixels, light: NDArray[np.floating]) -> Pixels:
+    return np.clip(frame + light, 0, 255).astype(np.uint8)
+
+
+def fit(samples: Sequence[Sample], seed: int) -> nn.Sequential:
+    """Fit the network to samples; the inputs' means and scales become part of its first layer."""
+    torch.manual_seed(seed)
+    x = torch.tensor(np.array([found for sample in samples for found in sample.found]))
+    y = torch.tensor([float(sample.rainy) for sample in samples for _ in sample.found])
+    mean, scale = x.mean(dim=0), x.std(dim=0) + 1e-3
+    network = nn.Sequential(nn.Linear(len(FEATURES), HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1))
+    network.double()
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=3e-3)
+    inputs, target = (x - mean) / scale, y.double()
+    for _ in range(3000):
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(network(inputs)[:, 0], target)
+        torch.autograd.backward(loss)
+        optimizer.step()
+    first = network[0]
+    assert isinstance(first, nn.Linear)
+    with torch.no_grad():
+        first.weight.div_(scale)
+        first.bias.sub_(first.weight @ mean)
+    return network
+
+
+def report(network: nn.Sequential, samples: Sequence[Sample]) -> str:
+    """Return how many frames are judged rightly, by what is in them."""
+    right: dict[str, list[bool]] = {}
+    for sample in samples:
+        with torch.no_grad():
+            scores = network(torch.tensor(np.array(sample.found)))[:, 0]
+        for score in scores:
+            for kind in ("rain" if sample.rainy else "dry", *sample.kinds):
+                name = (
+                    kind if kind in ("rain", "dry") else f"{kind} {'rain' * sample.rainy}".strip()
+                )
+                right.setdefault(name, []).append((float(score) > 0) == sample.rainy)
+    return "\n".join(
+        f"{name:>18}: {np.mean(hits):.3f} of {len(hits)}" for name, hits in sorted(right.items())
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, train, write, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
+    parser.add_argument("--clips", type=int, default=3000, help="how many to make")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(gauge.__file__).with_name("gauge.json")
+    )
+    args = parser.parse_args(arguments)
+    try:
+        pictures = load_pictures(args.data, args.seed, streak_layers=1)
+        stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
+        rng = np.random.default_rng(args.seed)
+        stills = [stills[index] for index in rng.permutation(len(stills))]
+        apart = int(VALIDATION_SHARE * len(stills))
+        kept = int(VALIDATION_SHARE * args.clips)
+        validation = [make_sample(pictures, stills[:apart], rng) for _ in range(kept)]
+        training = [make_sample(pictures, stills[apart:], rng) for _ in range(args.clips - kept)]
+        network = fit(training, args.seed)
+        print(report(network, validation))
+        layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+        stored = {
+            "features": FEATURES,
+            "layers": [
+                {
+                    "weight": np.round(layer.weight.detach().numpy(), 6).tolist(),
+                    "bias": np.round(layer.bias.detach().numpy(), 6).tolist(),
+                }
+                for layer in layers
+            ],
+            "clips": len(training), "seed": args.seed,
+        }  # fmt: skip
+        write_whole(args.output, (json.dumps(stored, indent=1) + "\n").encode())
+    except StreamderainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(args.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
