@@ -13,6 +13,7 @@ from streamderain.networks.registry import BUILDERS
 from tools.training.data import load_pictures, validation_sets
 from tools.training.recipe import load_recipe
 from tools.training.trainer import Trainer
+from tools.training.video import validation_clips
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +53,10 @@ def _train(args: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(recipe, args.out or Path("runs") / args.recipe.stem, device)
     print(f"{recipe.network}: from step {trainer.step} to {recipe.steps} on {device}", flush=True)
-    trainer.run(load_pictures(args.data, recipe.seed), validation_sets(args.data))
+    validation = validation_sets(args.data)
+    if recipe.clips:
+        validation = validation_clips(validation)
+    trainer.run(load_pictures(args.data, recipe.seed), validation)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ __all__ = ["FEATURES", "RainGauge", "Sums", "features"]
 
 PATCH = 64
 """Side of a patch in pixels; it keeps the picture's own, of which streaks are two or three wide."""
+MARGIN = 8
+"""Around it, for a camera that moves."""
+FOLLOWED = 5
+"""Patches by which a camera's movement is told."""
+SURE = 0.15
+"""Of a phase correlation's peak: what is less says nothing."""
 ROWS, COLUMNS = 4, 6
 WIDEST = 2560
 """Pixels of width from which on every other pixel is enough."""
@@ -35,6 +41,8 @@ SLANTS = (-3, -1, 0, 1, 3)
 MEMORY = 0.15
 """Weight of the latest frame in the sums."""
 
+Patches = NDArray[np.uint8]
+"""P×h×w, brightness, with margins."""
 Sums = NDArray[np.float64]
 """What is summed up of three frames; see :func:`measure_patches`."""
 
@@ -45,43 +53,70 @@ FEATURES = (
 )  # fmt: skip
 
 
-def cut_patches(frame: Pixels) -> NDArray[np.uint8]:
-    """Return the brightness of patches on a grid: uint8 (rows·columns·64)×64, or less of them.
+def cut_patches(frame: Pixels) -> Patches:
+    """Return the brightness of patches on a grid, with a margin around each: uint8 P×h×w.
 
     Pictures smaller than the grid give fewer or smaller patches.
     """
     if frame.shape[1] > WIDEST:
         frame = frame[::2, ::2]
-    height, width = frame.shape[:2]
-    side_y, side_x = min(PATCH, height), min(PATCH, width)
-    rows, columns = min(ROWS, height // side_y), min(COLUMNS, width // side_x)
-    tops = np.linspace(0, height - side_y, rows + 2)[1:-1] if rows > 1 else [(height - side_y) / 2]
-    lefts = np.linspace(0, width - side_x, columns + 2)[1:-1] if columns > 1 else [
-        (width - side_x) / 2
-    ]  # fmt: skip
-    if height >= ROWS * PATCH:
-        tops = np.linspace(0, height - side_y, rows)
-    if width >= COLUMNS * PATCH:
-        lefts = np.linspace(0, width - side_x, columns)
+    side = PATCH + 2 * MARGIN
+    tall, wide = min(side, frame.shape[0]), min(side, frame.shape[1])
+    rows = min(ROWS, frame.shape[0] // tall)
+    columns = min(COLUMNS, frame.shape[1] // wide)
     cut = [
-        frame[int(top) : int(top) + side_y, int(left) : int(left) + side_x]
-        for top in tops
-        for left in lefts
+        frame[top : top + tall, left : left + wide]
+        for top in np.linspace(0, frame.shape[0] - tall, rows).astype(int)
+        for left in np.linspace(0, frame.shape[1] - wide, columns).astype(int)
     ]
-    return np.asarray(cv2.cvtColor(np.concatenate(cut), cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = cv2.cvtColor(np.concatenate(cut), cv2.COLOR_RGB2GRAY)
+    return np.asarray(grey, np.uint8).reshape(len(cut), tall, wide)
+
+
+def shift_between(before: Patches, now: Patches) -> tuple[int, int]:
+    """Return how far the contents have moved, down and right, in whole pixels within the margin.
+
+    The middle of what some patches say, so that one with a car in it doesn't count.
+    """
+    height, width = now.shape[1:]
+    if min(height, width) < PATCH:
+        return 0, 0
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    found = []
+    for index in np.linspace(0, len(now) - 1, min(FOLLOWED, len(now))).astype(int):
+        a, b = before[index].astype(np.float32), now[index].astype(np.float32)
+        (right, down), sure = cv2.phaseCorrelate(a, b, window)
+        if sure > SURE:
+            found.append((down, right))
+    if len(found) < 2:
+        return 0, 0
+    down, right = np.median(found, axis=0)
+    limit = MARGIN - 1
+    return int(np.clip(round(down), -limit, limit)), int(np.clip(round(right), -limit, limit))
 
 
 def measure_patches(
-    before: NDArray[np.uint8], now: NDArray[np.uint8], after: NDArray[np.uint8], patches: int
+    before: Patches,
+    now: Patches,
+    after: Patches,
+    came: tuple[int, int] = (0, 0),
+    went: tuple[int, int] = (0, 0),
 ) -> Sums:
     """Return what three frames' patches show, as means over their pixels that can be averaged.
 
     Args:
         before, now, after: from :func:`cut_patches`; it is judged whether it rains in ``now``.
-        patches: how many they hold.
+        came: how far the contents have moved from ``before`` to ``now``, down and right.
+        went: and from ``now`` to ``after``.
     """
-    rising = _edges(now, np.maximum(before, after))
-    falling = _edges(np.minimum(before, after), now)
+    old = _inside(before, (-came[0], -came[1]))
+    new = _inside(now, (0, 0))
+    next_one = _inside(after, went)
+    # What is as bright a pixel away has only moved by less than a whole one.
+    around = np.ones((3, 3), np.uint8)
+    above = np.asarray(cv2.dilate(np.maximum(old, next_one), around), np.uint8)
+    below = np.asarray(cv2.erode(np.minimum(old, next_one), around), np.uint8)
+    rising, falling = _edges(new, above), _edges(below, new)
     strong, strong_falling = _above(rising, STRONG), _above(falling, STRONG)
     weak, weak_falling = float(_above(rising, WEAK).mean()), float(_above(falling, WEAK).mean())
     streaks = np.minimum(rising, 60).astype(np.float32)
@@ -90,16 +125,27 @@ def measure_patches(
     upright = [_likeness(streaks, LENGTH, slant) for slant in SLANTS]
     level = _likeness(streaks, 0, LENGTH)
     slanted = (upright[0] + upright[-1]) / 2
-    by_patch = strong.reshape(patches, -1).mean(axis=1)
-    falling_by_patch = strong_falling.reshape(patches, -1).mean(axis=1)
+    by_patch = strong.reshape(len(now), -1).mean(axis=1)
+    falling_by_patch = strong_falling.reshape(len(now), -1).mean(axis=1)
     wet = float((by_patch > 2 * falling_by_patch + 0.02).mean())
     return np.array(
         [
             weak, weak_falling, float(strong.mean()), float(strong_falling.mean()), power,
             max(upright), level, slanted, float(np.median(by_patch)), wet,
-            float(cv2.absdiff(before, after).mean()), float(now.mean()),
+            float(cv2.absdiff(old, next_one).mean()), float(new.mean()),
         ]
     )  # fmt: skip
+
+
+def _inside(patches: Patches, move: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the patches without their margins, from where the contents have moved to: 2-D."""
+    _, height, width = patches.shape
+    down, right = MARGIN + move[0], MARGIN + move[1]
+    if min(height, width) < 2 * MARGIN + LENGTH + 1:  # too small for margins
+        return patches.reshape(-1, width)
+    inner_height, inner_width = height - 2 * MARGIN, width - 2 * MARGIN
+    inside = patches[:, down : down + inner_height, right : right + inner_width]
+    return np.ascontiguousarray(inside).reshape(-1, inner_width)
 
 
 def _edges(bright: NDArray[np.uint8], dark: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -173,13 +219,15 @@ class RainGauge:
     """
 
     def __init__(self) -> None:
-        self._patches: list[NDArray[np.uint8]] = []
+        self._patches: list[Patches] = []
+        self._moves: list[tuple[int, int]] = []
         self._sums: Sums | None = None
         self._size: tuple[int, ...] = ()
 
     def reset(self) -> None:
         """Forget what was seen: another scene begins."""
         self._patches.clear()
+        self._moves.clear()
         self._sums = None
 
     def step(self, frame: Pixels) -> float:
@@ -192,12 +240,14 @@ class RainGauge:
         if frame.shape != self._size:
             self.reset()
             self._size = frame.shape
-        self._patches = [*self._patches[-2:], cut_patches(frame)]
+        patches = cut_patches(frame)
+        if self._patches:
+            self._moves = [*self._moves[-1:], shift_between(self._patches[-1], patches)]
+        self._patches = [*self._patches[-2:], patches]
         if len(self._patches) < 3:
             return None
-        patches = max(1, self._patches[0].shape[0] // min(PATCH, max(1, frame.shape[0])))
         before, now, after = self._patches
-        fresh = measure_patches(before, now, after, patches)
+        fresh = measure_patches(before, now, after, *self._moves)
         if self._sums is None:
             self._sums = fresh
         else:

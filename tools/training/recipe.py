@@ -55,6 +55,8 @@ class Recipe(BaseModel):
         stages: patch sizes over the training.
         mixture: shares of the kinds of patches.
         upside_down: share of the patches that are turned over.
+        clips: train on frames with their past (``tools/training/video.py``) instead of pictures;
+            for the video networks.
         validate_every, checkpoint_every: steps between them.
     """
 
@@ -82,6 +84,7 @@ class Recipe(BaseModel):
     stages: list[Stage]
     mixture: Mixture = Mixture()
     upside_down: float = Field(default=0.3, ge=0, le=1)
+    clips: bool = False
     validate_every: int = Field(default=2000, ge=1)
     checkpoint_every: int = Field(default=500, ge=1)
 

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -25,12 +25,21 @@ from tools.training.data import PatchSampler, Pictures
 from tools.training.objectives import Objective, objective_of
 from tools.training.pruning import starting_weights
 from tools.training.recipe import Recipe
+from tools.training.video import BORDER, ClipSampler
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
+class Sampler(Protocol):
+    """Draws what is learnt from."""
+
+    def batch(self, size: int, patch: int) -> Pair:
+        """Return what goes in and what should come out, uint8 N×patch×patch×C."""
+        ...
+
+
 def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return uint8 N×H×W×3 as float N×3×H×W in [0, 1], channels last."""
+    """Return uint8 N×H×W×C as float N×C×H×W in [0, 1], channels last."""
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
 
 
@@ -96,7 +105,15 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.network = build(recipe.network).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        multiple = cast(Restorer, self.network).multiple
+        multiple, inputs = (
+            cast(Restorer, self.network).multiple,
+            cast(Restorer, self.network).inputs,
+        )
+        if recipe.clips != (inputs > 3):
+            raise ConfigError(
+                f"{recipe.network} takes {'frames with their past' if inputs > 3 else 'pictures'}; "
+                f"set clips: {'true' if inputs > 3 else 'false'}"
+            )
         for stage in recipe.stages:
             if stage.patch % multiple:
                 raise ConfigError(
@@ -159,7 +176,11 @@ class Trainer:
         """Train to the recipe's end, from wherever the checkpoint stands."""
         _check_patches(self.recipe, pictures)
         recipe = self.recipe
-        sampler = PatchSampler(pictures, recipe.mixture, self.rng, recipe.upside_down)
+        sampler: Sampler = (
+            ClipSampler(pictures, recipe.mixture, self.rng)
+            if recipe.clips
+            else PatchSampler(pictures, recipe.mixture, self.rng, recipe.upside_down)
+        )
         loader = _Loader(sampler, self.recipe, self.step)
         started = time.monotonic() - self.seconds
         losses: list[float] = []
@@ -245,7 +266,7 @@ def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
 def _check_patches(recipe: Recipe, pictures: Pictures) -> None:
     shapes = [picture.shape for picture in (*pictures.clean, *pictures.layers)]
     smallest = min(min(shape[:2]) for shape in shapes)
-    largest = max(stage.patch for stage in recipe.stages)
+    largest = max(stage.patch for stage in recipe.stages) + (2 * BORDER + 5) * recipe.clips
     if largest > smallest:
         raise ConfigError(
             f"patches of {largest} pixels can't be cut from pictures whose shorter side has "
@@ -256,7 +277,7 @@ def _check_patches(recipe: Recipe, pictures: Pictures) -> None:
 class _Loader:
     """Draws batches ahead of the training step, in one thread."""
 
-    def __init__(self, sampler: PatchSampler, recipe: Recipe, step: int) -> None:
+    def __init__(self, sampler: Sampler, recipe: Recipe, step: int) -> None:
         self._queue: queue.Queue[Pair] = queue.Queue(maxsize=4)
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -265,7 +286,7 @@ class _Loader:
         )
         self._thread.start()
 
-    def _run(self, sampler: PatchSampler, recipe: Recipe, step: int) -> None:
+    def _run(self, sampler: Sampler, recipe: Recipe, step: int) -> None:
         try:
             while not self._stop.is_set():
                 stage = recipe.stage(step)
