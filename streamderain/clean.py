@@ -14,6 +14,7 @@ from streamderain.errors import StreamderainError, UsageError
 from streamderain.frame import SourceFormat
 from streamderain.inference.backend import Backend
 from streamderain.inference.derainer import Derainer
+from streamderain.inference.gate import GateConfig
 from streamderain.jobs import Job, JobKind, Refused
 from streamderain.models import sha256_of
 from streamderain.pipeline import Pipeline
@@ -38,6 +39,7 @@ class CleanOptions:
         sample_s: clean only so many seconds from the start.
         overwrite: replace targets that exist.
         size, rate: height, width and frames a second of raw frames on standard input.
+        always: derain frames on which it doesn't rain as well.
     """
 
     codec: str = "h264"
@@ -49,6 +51,7 @@ class CleanOptions:
     overwrite: bool = False
     size: tuple[int, int] | None = None
     rate: Fraction | None = None
+    always: bool = False
 
 
 class Progress(Protocol):
@@ -128,7 +131,8 @@ def _run(
         stack.callback(target.abandon)  # does nothing once the writer has finished
         if options.compare:
             writer = FanOutWriter([(target, split)])
-        derainer = Derainer(backend, batch=options.batch, keep_original=options.compare)
+        gate = None if options.always or job.kind is JobKind.PICTURES else GateConfig()
+        derainer = Derainer(backend, batch=options.batch, keep_original=options.compare, gate=gate)
         source = reader.format
         batch = derainer.batch_for(source.height, source.width)
         report.size = (source.width, source.height)

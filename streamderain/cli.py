@@ -97,6 +97,9 @@ def clean(
     compare: Annotated[
         bool, typer.Option("--compare", help="Left half as it came, right half derained.")
     ] = False,
+    always: Annotated[
+        bool, typer.Option("--always", help="Derain frames on which it doesn't rain as well.")
+    ] = False,
     sample: Annotated[
         str | None, typer.Option(metavar="TIME", help="Clean only a piece from the start, e.g. 5s.")
     ] = None,
@@ -119,7 +122,7 @@ def clean(
 
     options = CleanOptions(
         codec=codec, crf=crf, preset=preset, batch=batch, compare=compare, overwrite=overwrite,
-        sample_s=None if sample is None else parse_duration(sample),
+        always=always, sample_s=None if sample is None else parse_duration(sample),
         size=None if size is None else parse_size(size),
         rate=None if fps is None else parse_rate(fps),
     )  # fmt: skip

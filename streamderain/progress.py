@@ -36,10 +36,13 @@ def summary(report: JobReport) -> list[str]:
     if report.error is not None:
         lines.append(f"error: {report.error}")
     else:
+        dry = report.bypassed.get("dry", 0)
         lines.append(
             f"{report.output}: {report.frames_out} frame{'s' * (report.frames_out != 1)}, "
             f"{report.derained} derained, "
-            f"{report.frames_per_second:.1f} frames/s" + (", incomplete" if report.problems else "")
+            + (f"{dry} dry, " if dry else "")
+            + f"{report.frames_per_second:.1f} frames/s"
+            + (", incomplete" if report.problems else "")
         )
     return lines
 

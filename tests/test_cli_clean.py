@@ -16,6 +16,7 @@ import pytest
 from streamderain.cli import main
 from streamderain.readers.pictures import read_picture
 from streamderain.writers.pictures import write_picture
+from tests.clips import read_all
 
 
 def make_clip(path, frames=12, width=64, height=48, codec="libx264"):
@@ -271,6 +272,21 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, signals):
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in said
     assert said.strip().splitlines()[-1] == "interrupted: nothing half-written was left behind"
+
+
+def test_dry_frames_pass_bit_for_bit_unless_all_are_wanted(tmp_path, capsys):
+    clip = make_clip(tmp_path / "a.mp4", frames=6, height=120, width=160)
+    arguments = ["clean", str(clip), "--codec", "ffv1", "--model", "attention-s"]
+    assert main([*arguments, "-o", str(tmp_path / "b.mkv"), "--json"]) == 0
+    said = capsys.readouterr()
+    (job,) = json.loads(said.out)["jobs"]
+    assert (job["derained"], job["bypassed"]) == (0, {"dry": 6})
+    assert "6 frames, 0 derained, 6 dry, " in said.err
+    for before, after in zip(read_all(clip)[0], read_all(tmp_path / "b.mkv")[0], strict=True):
+        difference = np.abs(before.pixels.astype(int) - after.pixels)
+        assert difference.max() <= 2  # of the conversion to and from YCbCr
+    assert main([*arguments, "-o", str(tmp_path / "c.mkv"), "--always"]) == 0
+    assert "6 frames, 6 derained, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05, 0.2, 0.4])

@@ -20,10 +20,10 @@ def test_the_first_score_decides_alone_and_before_it_rain_is_feared():
 
 
 def test_rain_begins_at_once_and_ends_when_it_has_stayed_away():
-    values = [0.0] * 3 + [0.7] + [0.0] * 4 + [0.45] + [0.0] * 6
+    values = [0.0] * 3 + [0.9] + [0.0] * 4 + [0.45] + [0.0] * 6
     expected = [False] * 3 + [True] * 9 + [True] * 2
     assert decisions(values, hold=5)[:14] == [*expected[:13], False]
-    assert decisions([0.0, 0.45, 0.59], hold=5) == [False] * 3  # neither one nor the other
+    assert decisions([0.0, 0.45, 0.79], hold=5) == [False] * 3  # neither one nor the other
 
 
 @given(scores, st.integers(1, 20))

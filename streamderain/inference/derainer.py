@@ -9,7 +9,10 @@ import numpy as np
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import Backend, Frames
 from streamderain.inference.batching import FrameBatcher, choose_batch
+from streamderain.inference.gate import GateConfig
+from streamderain.inference.gating import judged
 from streamderain.inference.tiling import choose_tile, run_tiled
+from streamderain.models import NULL
 
 __all__ = ["Derainer", "derain"]
 
@@ -39,14 +42,21 @@ class Derainer:
         backend: what runs the network.
         batch: frames a run, or None to choose by device and frame size.
         keep_original: keep what came in as ``Frame.original``, for comparisons.
+        gate: when it rains; dry frames pass as they came (``bypass="dry"``). None derains all.
     """
 
     def __init__(
-        self, backend: Backend, *, batch: int | None = None, keep_original: bool = False
+        self,
+        backend: Backend,
+        *,
+        batch: int | None = None,
+        keep_original: bool = False,
+        gate: GateConfig | None = None,
     ) -> None:
         self._backend = backend
         self._batch = batch
         self._keep_original = keep_original
+        self._gate = gate
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of that size go through the network at once."""
@@ -60,7 +70,7 @@ class Derainer:
         """
         batcher: FrameBatcher | None = None
         size: tuple[int, int] | None = None
-        for frame in frames:
+        for frame in frames if self._gate is None else judged(frames, self._gate):
             if batcher is None or frame.size != size:
                 if batcher is not None:
                     yield from self._run(batcher.flush())
@@ -81,13 +91,15 @@ class Derainer:
                 frame.pixels = pixels
                 frame.derained = True
                 frame.model = self._backend.name
+        if self._keep_original:
+            for frame in group:
+                if not frame.derained:
+                    frame.original = frame.pixels
         return group
 
     def _wants(self, frame: Frame) -> bool:
-        if self._backend.name == "null":
-            frame.bypass = "null"
+        if self._backend.name == NULL:
+            frame.bypass = NULL
         elif frame.corrupt:
             frame.bypass = "corrupt"
-        else:
-            return True
-        return False
+        return frame.bypass is None

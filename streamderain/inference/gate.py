@@ -20,8 +20,8 @@ class GateConfig:
         ValueError: the thresholds aren't 0 ≤ off ≤ on ≤ 1, or ``hold`` is below 1.
     """
 
-    on: float = 0.6
-    off: float = 0.3
+    on: float = 0.8
+    off: float = 0.4
     hold: int = 50
 
     def __post_init__(self) -> None:

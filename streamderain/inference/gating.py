@@ -1,0 +1,54 @@
+"""Recorded frames judged before they go to the network: dry ones are marked to pass as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from streamderain.frame import Frame
+from streamderain.inference.gate import GateConfig, RainGate
+from streamderain.inference.gauge import RainGauge, features, score_of
+
+__all__ = ["DRY", "judged"]
+
+DRY = "dry"
+"""``Frame.bypass`` of a frame on which it doesn't rain."""
+
+
+def judged(frames: Iterable[Frame], config: GateConfig | None = None) -> Iterator[Frame]:
+    """Give every frame in order, with ``rain`` set, and ``bypass="dry"`` where it doesn't rain.
+
+    A frame is judged by the one before and the one after it, so frames come one later than they go
+    in; the first waits for two. A clip of one or two frames can't be judged and is taken for rainy.
+    Damaged frames are not measured.
+
+    Args:
+        frames: of one source; another size begins a new scene.
+        config: thresholds; None for the defaults.
+    """
+    gauge, gate = RainGauge(), RainGate(config)
+    waiting: list[Frame] = []
+    size: tuple[int, int] | None = None
+    score: float | None = None
+
+    def decided(frame: Frame) -> Frame:
+        rains = gate.step(score)
+        frame.rain = score
+        if not rains:
+            frame.bypass = DRY
+        return frame
+
+    for frame in frames:
+        if size is not None and frame.size != size:
+            yield from map(decided, waiting)
+            waiting.clear()
+            gauge, gate, score = RainGauge(), RainGate(config), None
+        size = frame.size
+        waiting.append(frame)
+        if frame.corrupt:
+            continue
+        sums = gauge.measure(frame.pixels)
+        if sums is not None:
+            score = score_of(features(sums))
+            yield from map(decided, waiting[:-1])
+            del waiting[:-1]
+    yield from map(decided, waiting)

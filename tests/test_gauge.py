@@ -1,0 +1,140 @@
+"""Whether it rains: on the drawn street and on noise, lamps, snow, insects and leaves."""
+
+import cv2
+import numpy as np
+import pytest
+
+from streamderain.inference.gate import GateConfig
+from streamderain.inference.gating import judged
+from streamderain.inference.gauge import FEATURES, RainGauge, cut_patches, features, shift_between
+from streamderain.readers.scene import SceneReader
+from tests.live_frames import live_frame
+from tools.nuisances import NUISANCES
+
+
+def street(rain, seconds=1.2, size=(360, 640)):
+    with SceneReader(rain=rain, seconds=seconds, height=size[0], width=size[1]) as reader:
+        return [frame.pixels for frame in reader]
+
+
+@pytest.fixture(scope="module")
+def dry():
+    return street(None)
+
+
+def scores(frames):
+    gauge = RainGauge()
+    return [gauge.step(frame) for frame in frames]
+
+
+@pytest.mark.parametrize("rain", ["light", "moderate", "heavy", "night"])
+def test_rain_is_known_from_the_third_frame_on(rain):
+    found = scores(street(rain))
+    assert found[:2] == [1.0, 1.0]
+    assert min(found) > GateConfig().on
+
+
+@pytest.mark.parametrize("size", [(270, 480), (720, 1280)])
+def test_a_dry_street_is_known_as_one(size):
+    assert max(scores(street(None, size=size))[2:]) < GateConfig().off
+
+
+@pytest.mark.parametrize("kind", ["noisy", "dimmed", "insects", "leaves", "snow", "compressed"])
+def test_what_is_not_rain_does_not_pass_for_it(dry, kind):
+    wrong = [
+        score
+        for seed in range(4)
+        for score in scores(NUISANCES[kind](dry[:20], np.random.default_rng(seed)))[3:]
+    ]
+    assert np.mean(np.array(wrong) >= GateConfig().on) < 0.05
+
+
+def test_a_lamp_that_swings_slowly_is_no_rain(dry):
+    swing = 1 + 0.15 * np.sin(np.arange(20) / 3)
+    lit = [np.clip(f * s, 0, 255).astype(np.uint8) for f, s in zip(dry, swing, strict=False)]
+    assert max(scores(lit)[2:]) < GateConfig().on
+
+
+def test_a_camera_that_moves_is_followed(dry):
+    wide = cv2.resize(dry[0], (1280, 720), interpolation=cv2.INTER_CUBIC)
+    frames = [wide[100:580, 3 * i : 3 * i + 640] for i in range(14)]
+    assert shift_between(*map(cut_patches, frames[:2])) == (0, -3)
+    assert max(scores(frames)[2:]) < GateConfig().on
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5), (64, 64), (81, 79), (2160, 3840)])
+def test_any_size_is_measured(size):
+    gauge = RainGauge()
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (*[min(side, 90) for side in size], 3), dtype=np.uint8)
+    frame = cv2.resize(small, size[::-1])
+    for _ in range(4):
+        sums = gauge.measure(frame)
+    assert len(features(sums)) == len(FEATURES)
+    assert np.isfinite(features(sums)).all()
+    assert 0 <= gauge.step(frame) <= 1
+
+
+def test_another_size_begins_anew(dry):
+    gauge = RainGauge()
+    for frame in dry[:5]:
+        gauge.step(frame)
+    assert gauge.measure(dry[0][:100, :100]) is None
+    assert gauge.step(dry[0][:100, :100]) == 1.0
+
+
+def frames_of(pictures):
+    for index, pixels in enumerate(pictures):
+        frame = live_frame(index, "gate", size=pixels.shape[:2])
+        frame.pixels = pixels
+        yield frame
+
+
+def test_dry_frames_are_marked_and_none_is_lost_or_moved(dry):
+    frames = list(judged(frames_of(dry)))
+    assert [frame.index for frame in frames] == list(range(len(dry)))
+    assert {frame.bypass for frame in frames} == {"dry"}
+    assert all(frame.rain < 0.4 for frame in frames)
+    assert all(np.array_equal(f.pixels, p) for f, p in zip(frames, dry, strict=True))
+
+
+def test_rain_that_begins_is_derained_within_a_second(dry):
+    wet = street("moderate")
+    frames = list(judged(frames_of([*dry, *wet])))
+    begun = next(frame.index for frame in frames if frame.bypass is None)
+    assert len(dry) <= begun < len(dry) + 12
+    assert all(frame.bypass is None for frame in frames[begun:])
+
+
+def test_the_first_frames_share_the_first_judgement():
+    frames = list(judged(frames_of(street("heavy")[:6])))
+    assert [frame.bypass for frame in frames] == [None] * 6
+    assert frames[0].rain == frames[1].rain > 0.8
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_frames_to_judge_are_derained(dry, count):
+    frames = list(judged(frames_of(dry[:count])))
+    assert len(frames) == count
+    assert all(frame.bypass is None and frame.rain is None for frame in frames)
+
+
+def test_damaged_frames_are_given_in_their_place_and_not_measured(dry):
+    def damaged():
+        for frame in frames_of(dry):
+            if frame.index in (5, 6):
+                frame.corrupt = True
+                frame.pixels = np.random.default_rng(0).integers(
+                    0, 256, frame.pixels.shape, dtype=np.uint8
+                )
+            yield frame
+
+    frames = list(judged(damaged()))
+    assert [frame.index for frame in frames] == list(range(len(dry)))
+    assert max(frame.rain for frame in frames) < 0.8
+
+
+def test_a_change_of_size_is_a_new_scene(dry):
+    wet = street("heavy", size=(180, 320))[:5]
+    frames = list(judged(frames_of([*dry[:6], *wet])))
+    assert [frame.bypass for frame in frames] == ["dry"] * 6 + [None] * 5
