@@ -18,6 +18,7 @@ from pydantic import (
 
 from streamderain.arguments import parse_duration, parse_size
 from streamderain.errors import UsageError
+from streamderain.inference.gate import GateConfig
 from streamderain.source import Source, SourceKind, parse_source
 
 __all__ = [
@@ -147,6 +148,30 @@ class RecordOutput(_Strict):
 Output = Annotated[ZeroMqOutput | RecordOutput, Field(discriminator="type")]
 
 
+class Gate(_Strict):
+    """When frames go to the network at all: what shows no rain is published as it came."""
+
+    always: bool = False
+    """Derain every frame, whether it rains or not."""
+    wet: Annotated[float, Field(ge=0, le=1)] = GateConfig.wet
+    """Rain score from which on it rains, at once."""
+    dry: Annotated[float, Field(ge=0, le=1)] = GateConfig.dry
+    """Score below which it doesn't, once it has stayed there for hold frames."""
+    hold: Annotated[int, Field(ge=1, le=100_000)] = GateConfig.hold
+    """Frames; a pause between showers is no end."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.dry > self.wet:
+            raise ValueError("dry must not be above wet")
+        return self
+
+    @property
+    def settings(self) -> GateConfig | None:
+        """What the gate goes by; None where all frames are derained."""
+        return None if self.always else GateConfig(self.wet, self.dry, self.hold)
+
+
 class CameraDefaults(_Strict):
     """What every camera does unless it says otherwise."""
 
@@ -181,6 +206,8 @@ class CameraDefaults(_Strict):
     """So long after its arrival a frame leaves at the latest, derained or not."""
     overload: Literal["pass", "drop"] = "pass"
     """What can't be derained in time leaves as it came, or is dropped."""
+    gate: Gate = Gate()
+    """When frames go to the network at all."""
     loop: bool = True
     """Begin a file anew at its end."""
     pace: bool = True

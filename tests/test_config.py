@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streamderain.cli import main
-from streamderain.config import CameraDefaults, RecordOutput, RunConfig, ZeroMqOutput
+from streamderain.config import CameraDefaults, Gate, RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.configfile import load_config, schema
 from streamderain.errors import ConfigError, UsageError
 from streamderain.source import SourceKind, hide_secrets, parse_source
@@ -196,7 +196,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
 def test_the_reference_is_valid_and_names_every_key():
     config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
     text = REFERENCE.read_text(encoding="utf-8")
-    for model in (RunConfig, CameraDefaults, ZeroMqOutput, RecordOutput):
+    for model in (RunConfig, CameraDefaults, Gate, ZeroMqOutput, RecordOutput):
         for field in model.model_fields:
             assert f"{field}:" in text, f"{model.__name__}.{field} is not explained"
     assert len(config.cameras) >= 4

@@ -28,7 +28,7 @@ def test_rain_begins_at_once_and_ends_when_it_has_stayed_away():
 
 @given(scores, st.integers(1, 20))
 def test_it_always_rains_at_a_high_score_and_never_after_long_silence(values, hold):
-    gate = RainGate(GateConfig(on=0.6, off=0.3, hold=hold))
+    gate = RainGate(GateConfig(wet=0.6, dry=0.3, hold=hold))
     below = 0
     for value in values:
         rains = gate.step(value)
@@ -41,7 +41,7 @@ def test_it_always_rains_at_a_high_score_and_never_after_long_silence(values, ho
 
 
 @pytest.mark.parametrize(
-    "config", [{"on": 0.2, "off": 0.3}, {"on": 1.1}, {"off": -0.1}, {"hold": 0}]
+    "config", [{"wet": 0.2, "dry": 0.3}, {"wet": 1.1}, {"dry": -0.1}, {"hold": 0}]
 )
 def test_thresholds_that_make_no_sense_are_refused(config):
     with pytest.raises(ValueError, match="rain gate"):

@@ -31,12 +31,12 @@ def scores(frames):
 def test_rain_is_known_from_the_third_frame_on(rain):
     found = scores(street(rain))
     assert found[:2] == [1.0, 1.0]
-    assert min(found) > GateConfig().on
+    assert min(found) > GateConfig().wet
 
 
 @pytest.mark.parametrize("size", [(270, 480), (720, 1280)])
 def test_a_dry_street_is_known_as_one(size):
-    assert max(scores(street(None, size=size))[2:]) < GateConfig().off
+    assert max(scores(street(None, size=size))[2:]) < GateConfig().dry
 
 
 @pytest.mark.parametrize("kind", ["noisy", "dimmed", "insects", "leaves", "snow", "compressed"])
@@ -46,20 +46,20 @@ def test_what_is_not_rain_does_not_pass_for_it(dry, kind):
         for seed in range(4)
         for score in scores(NUISANCES[kind](dry[:20], np.random.default_rng(seed)))[3:]
     ]
-    assert np.mean(np.array(wrong) >= GateConfig().on) < 0.05
+    assert np.mean(np.array(wrong) >= GateConfig().wet) < 0.05
 
 
 def test_a_lamp_that_swings_slowly_is_no_rain(dry):
     swing = 1 + 0.15 * np.sin(np.arange(20) / 3)
     lit = [np.clip(f * s, 0, 255).astype(np.uint8) for f, s in zip(dry, swing, strict=False)]
-    assert max(scores(lit)[2:]) < GateConfig().on
+    assert max(scores(lit)[2:]) < GateConfig().wet
 
 
 def test_a_camera_that_moves_is_followed(dry):
     wide = cv2.resize(dry[0], (1280, 720), interpolation=cv2.INTER_CUBIC)
     frames = [wide[100:580, 3 * i : 3 * i + 640] for i in range(14)]
     assert shift_between(*map(cut_patches, frames[:2])) == (0, -3)
-    assert max(scores(frames)[2:]) < GateConfig().on
+    assert max(scores(frames)[2:]) < GateConfig().wet
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5), (64, 64), (81, 79), (2160, 3840)])

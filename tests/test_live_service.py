@@ -23,7 +23,15 @@ from tests.waiting import until
 
 
 def config(cameras, **settings):
-    return RunConfig.model_validate({"model": "null", "stats": 0.2, **settings, "cameras": cameras})
+    return RunConfig.model_validate(
+        {
+            "model": "null",
+            "stats": 0.2,
+            "defaults": {"gate": {"always": True}},
+            **settings,
+            "cameras": cameras,
+        }
+    )
 
 
 def zeromq(address, **settings):
@@ -106,6 +114,26 @@ def test_cameras_are_published_side_by_side_and_recorded(tmp_path, address):
     recorded = list((tmp_path / "clip").iterdir())
     assert len(recorded) >= 2  # a segment for each session
     assert all(read_all(path)[0] for path in recorded)
+
+
+def test_frames_without_rain_pass_as_they_came_with_their_score(address):
+    cameras = {
+        rain: {
+            "source": f"scene:{rain}?size=192x108&fps=25", "outputs": [zeromq(address)],
+            "gate": {}, "policy": "drop-oldest", "staleness": 2.0,
+        }
+        for rain in ("dry", "heavy")
+    }  # fmt: skip
+    last = {}
+    with Running(config(cameras), Brightening()), Subscriber(address) as frames:
+        while not all(name in last and last[name].seq > 12 for name in cameras):
+            received = frames.next(1.0)
+            if received is not None:
+                last[received.camera] = received.header
+    assert (last["dry"].derained, last["dry"].bypass) == (False, "dry")
+    assert last["dry"].rain < 0.4
+    assert last["heavy"].derained
+    assert last["heavy"].rain > 0.8
 
 
 def test_a_slow_network_lets_frames_pass_instead_of_dropping_them(address):

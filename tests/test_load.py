@@ -69,6 +69,7 @@ def test_frames_are_conserved_at_every_sample_under_any_load(tmp_path, policy, o
         {
             "model": "null",
             "defaults": {
+                "gate": {"always": True},
                 "policy": policy, "overload": overload, "staleness": "200ms",
                 "outputs": [{"type": "zeromq", "address": address, "codec": "raw"}],
             },

@@ -137,6 +137,7 @@ def _config(
         {
             "stats": 10,
             "defaults": {
+                "gate": {"always": True},
                 "timeout": 3, "stall": 1, "backoff": 0.2, "backoff_most": 2,
                 "outputs": [
                     {"type": "zeromq", "address": address},

@@ -12,22 +12,22 @@ class GateConfig:
     """When rain begins and when it has ended.
 
     Attributes:
-        on: score from which on it rains, at once.
-        off: score below which it doesn't, once it has stayed there for ``hold`` frames.
+        wet: score from which on it rains, at once.
+        dry: score below which it doesn't, once it has stayed there for ``hold`` frames.
         hold: frames; a pause between showers is no end.
 
     Raises:
-        ValueError: the thresholds aren't 0 ≤ off ≤ on ≤ 1, or ``hold`` is below 1.
+        ValueError: the thresholds aren't 0 ≤ dry ≤ wet ≤ 1, or ``hold`` is below 1.
     """
 
-    on: float = 0.8
-    off: float = 0.4
+    wet: float = 0.8
+    dry: float = 0.4
     hold: int = 50
 
     def __post_init__(self) -> None:
-        if not 0 <= self.off <= self.on <= 1:
+        if not 0 <= self.dry <= self.wet <= 1:
             raise ValueError(
-                f"the rain gate needs 0 <= off <= on <= 1, not off {self.off} and on {self.on}"
+                f"the rain gate needs 0 <= dry <= wet <= 1, not dry {self.dry} and wet {self.wet}"
             )
         if self.hold < 1:
             raise ValueError("the rain gate holds for 1 frame or more")
@@ -60,10 +60,10 @@ class RainGate:
         if score is None:
             return self.rains
         if self._rains is None:
-            self._rains = score >= (self._config.on + self._config.off) / 2
-        elif score >= self._config.on:
+            self._rains = score >= (self._config.wet + self._config.dry) / 2
+        elif score >= self._config.wet:
             self._rains = True
-        self._below = self._below + 1 if score < self._config.off else 0
+        self._below = self._below + 1 if score < self._config.dry else 0
         if self._below >= self._config.hold:
             self._rains = False
         return self.rains

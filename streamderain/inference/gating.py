@@ -1,4 +1,4 @@
-"""Recorded frames judged before they go to the network: dry ones are marked to pass as they are."""
+"""Frames judged before they go to the network: dry ones are marked to pass as they are."""
 
 from __future__ import annotations
 
@@ -8,10 +8,32 @@ from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig, RainGate
 from streamderain.inference.gauge import RainGauge, features, score_of
 
-__all__ = ["DRY", "judged"]
+__all__ = ["DRY", "RainWatch", "judged"]
 
 DRY = "dry"
 """``Frame.bypass`` of a frame on which it doesn't rain."""
+
+
+class RainWatch:
+    """Judges the frames of one connection of a live camera, one at a time.
+
+    A frame is judged by what was seen up to it, so rain is noticed one frame late.
+
+    Args:
+        config: thresholds; None judges nothing and lets all frames go to the network.
+    """
+
+    def __init__(self, config: GateConfig | None) -> None:
+        self._gauge, self._gate = RainGauge(), RainGate(config) if config else None
+
+    def judge(self, frame: Frame) -> None:
+        """Set ``rain``, and ``bypass`` where it doesn't rain; damaged frames stay as they are."""
+        if self._gate is None or frame.bypass is not None:
+            return
+        sums = self._gauge.measure(frame.pixels)
+        frame.rain = None if sums is None else score_of(features(sums))
+        if not self._gate.step(frame.rain):
+            frame.bypass = DRY
 
 
 def judged(frames: Iterable[Frame], config: GateConfig | None = None) -> Iterator[Frame]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from streamderain.channel import Cancelled
 from streamderain.frame import Frame
+from streamderain.inference.gate import GateConfig
+from streamderain.inference.gating import RainWatch
 from streamderain.live.exchange import Exchange
 from streamderain.live.supervision import Action, Change, Fault, Supervision
 from streamderain.readers.capture import LagGuard, RateLimiter
@@ -56,6 +58,7 @@ class CameraWorker:
         loops: a source that ends begins anew (a file).
         ends: a source that ends is over (a file); else it is lost (a camera).
         bypass: frames don't go into the network, for this reason; or None.
+        gate: when it rains; dry frames don't go into the network. None lets all go.
         tell: is told every change of state.
         clock: monotonic seconds.
     """
@@ -73,6 +76,7 @@ class CameraWorker:
         loops: bool = False,
         ends: bool = False,
         bypass: str | None = None,
+        gate: GateConfig | None = None,
         tell: Callable[[str, Change], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,6 +84,7 @@ class CameraWorker:
         self._open, self._exchange, self._supervision = open_source, exchange, supervision
         self._shape, self._max_fps, self._max_lag = shape, max_fps, max_lag_s
         self._loops, self._ends, self._bypass = loops, ends, bypass
+        self._gate = gate
         self._tell, self._clock = tell, clock
         self._lock = threading.Lock()
         self._generation = 0
@@ -167,7 +172,7 @@ class CameraWorker:
 
     def _read(self, source: LiveSource, generation: int) -> None:
         limiter, part, index, damaged, said = RateLimiter(self._max_fps), -1, 0, 0, 0
-        session, guard = 0, LagGuard(self._max_lag)
+        session, guard, watch = 0, LagGuard(self._max_lag), RainWatch(self._gate)
         for captured in source:
             with self._lock:
                 if generation != self._generation:
@@ -175,6 +180,7 @@ class CameraWorker:
                 self._supervision.got(self._clock())
                 if captured.part != part:
                     part, index, limiter = captured.part, 0, RateLimiter(self._max_fps)
+                    watch = RainWatch(self._gate)
                     session, self._sessions = self._sessions, self._sessions + 1
                 self.health.connects = self._supervision.connects
                 self.health.corrupt += captured.corrupt
@@ -183,13 +189,19 @@ class CameraWorker:
             for note in source.notes[said:]:
                 log.warning("%s: %s", self.name, note)
             said = len(source.notes)
-            self._hand_on(captured, session, index, limiter, guard)
+            self._hand_on(captured, session, index, limiter, guard, watch)
             index += 1
             with self._lock:
                 self._supervision.reading(self._clock())
 
     def _hand_on(
-        self, captured: Captured, session: int, index: int, limiter: RateLimiter, guard: LagGuard
+        self,
+        captured: Captured,
+        session: int,
+        index: int,
+        limiter: RateLimiter,
+        guard: LagGuard,
+        watch: RainWatch,
     ) -> None:
         seconds = captured.taken.ns / 1e9
         if captured.pts is not None:
@@ -206,6 +218,7 @@ class CameraWorker:
             t_source=captured.taken.source, corrupt=captured.corrupt,
             bypass="corrupt" if captured.corrupt else self._bypass,
         )  # fmt: skip
+        watch.judge(frame)
         self._exchange.offer(self.name, frame)
 
     def _over(self, generation: int, notes: list[str]) -> None:

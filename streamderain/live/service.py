@@ -238,7 +238,7 @@ class LiveService:
             max_lag_s=settings.staleness_s,
             loops=is_file and camera.loop, ends=is_file,
             bypass=NULL if self._backend.name == NULL else None,
-            tell=self._tell, clock=self._clock,
+            gate=camera.gate.settings, tell=self._tell, clock=self._clock,
         )  # fmt: skip
 
     def _writer(self, name: str, output: ZeroMqOutput | RecordOutput) -> _LiveWriter:

@@ -34,7 +34,7 @@ class Live:
             RunConfig.model_validate(
                 {
                     "model": "null", "stats": 1, **settings,
-                    "defaults": {**QUICK, "outputs": [output]},
+                    "defaults": {**QUICK, "gate": {"always": True}, "outputs": [output]},
                     "cameras": {
                         name: camera if isinstance(camera, dict) else {"source": camera}
                         for name, camera in cameras.items()
