@@ -57,19 +57,19 @@ KINDS = {
     ),
     "attention-l": Kind("every rain, picture by picture; the best one", "data-centre GPUs"),
     "attention-embedding": Kind(
-        "published network A, the reference", OFFLINE,
+        "published network A, the reference; trained briefly", OFFLINE,
         "Huang & Kang, IEEE document 10317431 and NTNU thesis 2023; the reconstruction is ours",
     ),
     "dtpnet-narrow": Kind(
-        "published network B, narrow: 24 channels of 64, fewer blocks", OFFLINE,
-        "DTPNet, Huang et al., Neurocomputing 2024; the narrow shape is ours",
+        "published network B, narrow; trained briefly", OFFLINE,
+        "DTPNet, Huang et al., Neurocomputing 2024; the narrow shape (24 channels of 64) is ours",
     ),
     "msdrnet-narrow": Kind(
-        "published network C at a quarter of its width", OFFLINE,
-        "MSDR-Net, Han et al., CAC 2022; the bottleneck and the width are ours",
+        "published network C, narrow; trained briefly", OFFLINE,
+        "MSDR-Net, Han et al., CAC 2022; the bottleneck and the width (a quarter) are ours",
     ),
     "dualstage-narrow": Kind(
-        "published network D, narrow", OFFLINE,
+        "published network D, narrow; trained briefly", OFFLINE,
         "Hou et al., J. Zhejiang Univ. 60(4), 2026; what the paper leaves open is ours",
     ),
 }  # fmt: skip
@@ -104,7 +104,7 @@ network leaves them alone; a picture that comes out as it went in counts as {cap
 
 {table}
 
-## What it learnt from
+{briefly}## What it learnt from
 
 {shares}
 
@@ -241,6 +241,13 @@ def recipes_of(network: str, folder: Path = Path("configs/train")) -> list[Path]
     return [first, finish] if finish.exists() else [first]
 
 
+BRIEFLY = """\
+These weights had an hour of one CPU core or less: enough to run and to compare, far from what the
+paper reports. The recipe is ready to go on: with more `--steps`, a finished run continues where it
+stands.
+
+"""
+
 KINDS_OF_PATCHES = {
     "pairs": "pairs of Rain100L and Rain100H, scenes 1 to 60",
     "layers": "their rain layers over other clean pictures",
@@ -280,6 +287,7 @@ def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recip
         gb_720p=card.bytes_per_pixel * 1280 * 720 / 1e9,
         gmac_1080p=card.macs_per_pixel * 1920 * 1080 / 1e9,
         trained=trained,
+        briefly=BRIEFLY if "trained briefly" in card.purpose else "",
         cap=PSNR_CAP,
         terms=textwrap.fill(card.terms, 100),
         table=markdown({card.name: card.validation, NULL: null}),
