@@ -18,6 +18,7 @@ class Darkener:
 
     name = "darkener"
     device = "cpu"
+    inputs = 3
     notes = ()
     model = ModelInfo(name="darkener", path=None)
 

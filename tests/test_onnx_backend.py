@@ -233,7 +233,7 @@ def test_a_network_that_changes_the_size_is_refused(tmp_path):
     path = network_file(tmp_path / "turn.onnx", np.uint8, ["n", "h", "w", 3], op="Transpose")
     with (
         create_backend(path, "cpu") as made,
-        pytest.raises(ModelError, match="gives frames of another shape"),
+        pytest.raises(ModelError, match="gives frames of another size"),
     ):
         made.run(noise(1, 4, 6))
 

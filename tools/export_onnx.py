@@ -4,7 +4,8 @@ Beside it stand the same weights for PyTorch, ``NAME.safetensors``. Above 8 MB t
 convolutions are rounded to 16-bit floats first and kept so in both files; ONNX Runtime widens them
 once, when it loads the graph. All arithmetic is in 32 bits.
 
-The graph takes ``frames`` and gives ``derained``, both uint8 N×H×W×3 with N, H and W free; the
+The graph takes ``frames`` and gives ``derained``, both uint8 N×H×W×3 with N, H and W free (a video
+network takes N×H×W×7: the frame's RGB, the prior's RGB, the prior's reliability); the
 conversion to float, the padding to the network's multiple, the cut back, the rounding (half to
 even) and the clipping are inside. Opset 18 in IR version 8: the lowest that PyTorch exports,
 which ONNX Runtime runs since 1.14 (2023).
@@ -26,7 +27,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -39,6 +40,7 @@ import streamderain
 from streamderain.errors import ModelError, StreamderainError
 from streamderain.networks.attention_embedding import RainAutoencoder
 from streamderain.networks.count import macs_per_pixel
+from streamderain.networks.registry import Restorer
 from streamderain.networks.uint8 import UInt8Graph
 from tools.files import write_whole
 from tools.training.checkpoints import averaged_network, load_checkpoint
@@ -59,7 +61,8 @@ def export(network: nn.Module, target: Path, properties: dict[str, str]) -> int:
 
     Args:
         network: in evaluation mode, on the CPU.
-        target: replaced where it exists, once the new one is whole.
+        target: replaced where it exists, once the new one is whole, after its weights for PyTorch
+            with the ending ``.safetensors``.
         properties: become the metadata of the ONNX file.
 
     Raises:
@@ -71,6 +74,7 @@ def export(network: nn.Module, target: Path, properties: dict[str, str]) -> int:
         keep_halves(model)
     data = model.SerializeToString(deterministic=True)
     difference = check(network, data)
+    write_weights(network, target.with_suffix(".safetensors"), properties)
     write_whole(target, data)
     return difference
 
@@ -132,7 +136,7 @@ def keep_halves(model: onnx.ModelProto) -> None:
 
 def to_onnx(network: nn.Module, properties: dict[str, str]) -> onnx.ModelProto:
     """Return the network with its conversions as an ONNX model; the same bytes every time."""
-    example = torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
+    example = torch.zeros(2, 97, 131, cast(Restorer, network).inputs, dtype=torch.uint8)
     free = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
@@ -183,7 +187,8 @@ def check(network: nn.Module, data: bytes) -> int:
     worst = 0
     for height, width in CHECKED_SIZES:
         for batch in CHECKED_BATCHES:
-            frames = rng.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
+            shape = (batch, height, width, cast(Restorer, network).inputs)
+            frames = rng.integers(0, 256, shape, dtype=np.uint8)
             (ours,) = session.run(None, {"frames": frames})
             difference = int(np.abs(ours.astype(np.int16) - reference(network, frames)).max())
             worst = max(worst, difference)
@@ -196,7 +201,7 @@ def check(network: nn.Module, data: bytes) -> int:
 
 
 def reference(network: nn.Module, frames: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
-    """Return what PyTorch makes of uint8 N×H×W×3, by the network's own padding."""
+    """Return what PyTorch makes of uint8 N×H×W×C, by the network's own padding."""
     rainy = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         derained = network(rainy)
@@ -244,7 +249,6 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{args.checkpoint} holds the rain autoencoder, which takes rain and no pictures; "
                 "export the network that was trained with it"
             )
-        write_weights(network, args.output.with_suffix(".safetensors"), properties)
         difference = export(network, args.output, properties)
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)

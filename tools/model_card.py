@@ -223,9 +223,9 @@ def bytes_per_pixel(path: Path) -> int:
 def _measure_growth(path: Path, size: tuple[int, int]) -> int:
     with create_backend(str(path), "cpu") as backend:
         rng = np.random.default_rng(0)
-        backend.run(rng.integers(0, 256, (1, 16, 16, 3), dtype=np.uint8))
+        backend.run(rng.integers(0, 256, (1, 16, 16, backend.inputs), dtype=np.uint8))
         before = _largest_resident()
-        backend.run(rng.integers(0, 256, (1, *size, 3), dtype=np.uint8))
+        backend.run(rng.integers(0, 256, (1, *size, backend.inputs), dtype=np.uint8))
         return max(1, round((_largest_resident() - before) / (size[0] * size[1])))
 
 

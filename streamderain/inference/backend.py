@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from streamderain.closing import Closable, ClosesAtExit
 from streamderain.models import NULL, ModelInfo
 
-__all__ = ["Backend", "Frames", "NullBackend"]
+__all__ = ["PICTURE", "VIDEO", "Backend", "Frames", "NullBackend"]
 
 Frames = NDArray[np.uint8]
 """uint8 N×H×W×3, RGB, C-contiguous."""
+
+PICTURE, VIDEO = 3, 7
+"""Channels that networks take: a frame's RGB; for video, also the prior's and its reliability."""
 
 
 class Backend(Closable, Protocol):
@@ -24,6 +27,7 @@ class Backend(Closable, Protocol):
         name: of the network.
         model: where it is, its terms and figures.
         device: what it really runs on, ``cpu`` or ``cuda``.
+        inputs: channels that it takes, :data:`PICTURE` or :data:`VIDEO`.
         notes: what the user should hear of once, one sentence each, such as that CUDA was
             installed but could not be started.
     """
@@ -41,11 +45,18 @@ class Backend(Closable, Protocol):
         ...
 
     @property
+    def inputs(self) -> int:  # noqa: D102
+        ...
+
+    @property
     def notes(self) -> Sequence[str]:  # noqa: D102
         ...
 
     def run(self, frames: Frames) -> Frames:
-        """Return the derained frames, uint8 of the same shape N×H×W×3.
+        """Return the derained frames, uint8 N×H×W×3.
+
+        Args:
+            frames: uint8 N×H×W×:attr:`inputs`.
 
         Raises:
             ModelError: the network can't take them, or memory ran out.
@@ -62,6 +73,7 @@ class NullBackend(ClosesAtExit):
 
     name = NULL
     device = "cpu"
+    inputs = PICTURE
     notes = ()
 
     def __init__(self) -> None:

@@ -7,22 +7,26 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import Backend, Frames
+from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
+from streamderain.inference.prior import Prior, TemporalPrior, no_prior
 from streamderain.inference.tiling import choose_tile, run_tiled
 from streamderain.models import NULL
 
 __all__ = ["Derainer", "derain"]
 
 
-def derain(backend: Backend, pictures: Sequence[Pixels]) -> Frames:
+def derain(
+    backend: Backend, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None = None
+) -> Frames:
     """Run pictures of one size through the network, in tiles where memory asks for it.
 
     Args:
         backend: what runs the network.
         pictures: uint8 H×W×3 RGB, at least one.
+        priors: what the past says of each, for a video network; None where it says nothing.
 
     Returns:
         uint8 N×H×W×3.
@@ -32,11 +36,21 @@ def derain(backend: Backend, pictures: Sequence[Pixels]) -> Frames:
     """
     height, width = pictures[0].shape[:2]
     plan = choose_tile(height, width, backend.model.bytes_per_pixel)
-    return run_tiled(backend.run, np.stack(pictures), plan)
+    if backend.inputs == PICTURE:
+        return run_tiled(backend.run, np.stack(pictures), plan)
+    stacked = np.empty((len(pictures), height, width, VIDEO), np.uint8)
+    for into, picture, given in zip(
+        stacked, pictures, priors or [None] * len(pictures), strict=True
+    ):
+        prior = given or no_prior(picture)
+        into[..., :3], into[..., 3:6], into[..., 6] = picture, prior.pixels, prior.reliability
+    return run_tiled(backend.run, stacked, plan)
 
 
 class Derainer:
     """Cleans frames in batches of consecutive ones; a frame is never lost or reordered.
+
+    For a video network it remembers the last frames, dry ones too.
 
     Args:
         backend: what runs the network.
@@ -57,6 +71,8 @@ class Derainer:
         self._batch = batch
         self._keep_original = keep_original
         self._gate = gate
+        self._past = TemporalPrior() if backend.inputs == VIDEO else None
+        self._priors: dict[int, Prior] = {}
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of that size go through the network at once."""
@@ -76,6 +92,8 @@ class Derainer:
                     yield from self._run(batcher.flush())
                 size = frame.size
                 batcher = FrameBatcher(self.batch_for(*size))
+            if self._past is not None and not frame.corrupt:
+                self._priors[id(frame)] = self._past.step(frame.pixels)
             for group in batcher.add(frame):
                 yield from self._run(group)
         if batcher is not None:
@@ -83,8 +101,11 @@ class Derainer:
 
     def _run(self, group: Sequence[Frame]) -> Sequence[Frame]:
         chosen = [frame for frame in group if self._wants(frame)]
+        priors = {id(frame): self._priors.pop(id(frame), None) for frame in group}
         if chosen:
-            derained = derain(self._backend, [frame.pixels for frame in chosen])
+            derained = derain(
+                self._backend, [f.pixels for f in chosen], [priors[id(f)] for f in chosen]
+            )
             for frame, pixels in zip(chosen, derained, strict=True):
                 if self._keep_original:
                     frame.original = frame.pixels

@@ -13,7 +13,7 @@ import numpy as np
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
-from streamderain.inference.backend import Frames
+from streamderain.inference.backend import PICTURE, VIDEO, Frames
 from streamderain.models import ModelInfo
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ class OnnxBackend(ClosesAtExit):
             self.notes = (f"{reason}. Everything runs on the CPU.",)
         _check_signature(session, info)
         self._input = session.get_inputs()[0].name
+        self.inputs = int(session.get_inputs()[0].shape[3])
         self._session: onnxruntime.InferenceSession | None = session
 
     def run(self, frames: Frames) -> Frames:
-        """Return the derained frames, uint8 of the same shape N×H×W×3.
+        """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
 
         Raises:
             ModelError: memory ran out, the model refused the size, or it was closed.
@@ -74,9 +75,9 @@ class OnnxBackend(ClosesAtExit):
                 f"(batch {frames.shape[0]}): {_one_line(error)}"
             ) from error
         result = np.asarray(derained)
-        if result.shape != frames.shape:
+        if result.shape != (*frames.shape[:3], PICTURE):
             raise ModelError(
-                f"the model {self.name} gives frames of another shape than it takes: "
+                f"the model {self.name} gives frames of another size than it takes: "
                 f"{result.shape} for {frames.shape}; streamderain needs them equal"
             )
         return result
@@ -150,7 +151,8 @@ def _quiet_cuda(ort: ModuleType) -> Iterator[None]:
 def _check_signature(session: onnxruntime.InferenceSession, info: ModelInfo) -> None:
     ends = [*session.get_inputs(), *session.get_outputs()]
     found = ", ".join(f"{end.name}: {end.type} {end.shape}" for end in ends)
-    if len(ends) != 2 or not all(_is_frames(end) for end in ends):
+    fits = len(ends) == 2 and _is_frames(ends[0], (PICTURE, VIDEO))
+    if not fits or not _is_frames(ends[1], (PICTURE,)):
         raise ModelError(
             f"{info.path} does not take and give uint8 frames N×H×W×3 (it has {found}); "
             "put the conversion inside the graph, as the shipped models do"
@@ -162,8 +164,8 @@ def _check_signature(session: onnxruntime.InferenceSession, info: ModelInfo) -> 
         )
 
 
-def _is_frames(end: Any) -> bool:
-    return end.type == "tensor(uint8)" and len(end.shape) == 4 and end.shape[3] == 3
+def _is_frames(end: Any, channels: tuple[int, ...]) -> bool:
+    return end.type == "tensor(uint8)" and len(end.shape) == 4 and end.shape[3] in channels
 
 
 def _cores() -> int:

@@ -48,13 +48,14 @@ class PyTorchBackend(ClosesAtExit):
         self.notes: tuple[str, ...] = ()
         self._torch = torch
         self._where = torch.device(self.device)
-        self._graph: Any = _load(info, self._where)
+        self._graph = _load(info, self._where)
+        self.inputs = int(self._graph.inputs)
         self._reduced = torch.bfloat16
         if self.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             self._reduced = torch.float16
 
     def run(self, frames: Frames) -> Frames:
-        """Return the derained frames, uint8 of the same shape N×H×W×3.
+        """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
 
         Raises:
             ModelError: memory ran out, or it was closed.
@@ -141,14 +142,14 @@ def load_network(info: ModelInfo) -> torch.nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def _load(info: ModelInfo, device: torch.device) -> torch.nn.Module:
+def _load(info: ModelInfo, device: torch.device) -> Any:
     from streamderain.networks.uint8 import UInt8Graph
 
-    graph: torch.nn.Module = UInt8Graph(load_network(info)).to(device)
+    graph: Any = UInt8Graph(load_network(info)).to(device)
     if device.type == "cuda":
         import torch
 
-        graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        graph = graph.to(memory_format=torch.channels_last)
     return graph
 
 

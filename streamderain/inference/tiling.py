@@ -136,17 +136,17 @@ def seam_weights(length: int, tile: int, starts: tuple[int, ...]) -> list[NDArra
 
 
 def run_tiled(run: Callable[[Frames], Frames], frames: Frames, plan: TilePlan) -> Frames:
-    """Run frames in tiles and blend the seams; uint8 N×H×W×3 in and out.
+    """Run frames in tiles and blend the seams; uint8 N×H×W×C in, N×H×W×3 out.
 
     A plan of one tile runs the frames as they are. Otherwise one tile of one frame is run at a
     time, and the sum of one frame in float32 is all that is held beside the result.
     """
     if plan.count == 1:
         return run(frames)
-    result = np.empty_like(frames)
+    result = np.empty((*frames.shape[:3], 3), np.uint8)
     rows = seam_weights(frames.shape[1], plan.height, plan.tops)
     columns = seam_weights(frames.shape[2], plan.width, plan.lefts)
-    total = np.empty(frames.shape[1:], np.float32)
+    total = np.empty(result.shape[1:], np.float32)
     for index in range(len(frames)):
         total.fill(0)
         for top, row in zip(plan.tops, rows, strict=True):

@@ -13,7 +13,7 @@ __all__ = ["UInt8Graph"]
 
 
 class UInt8Graph(nn.Module):
-    """A network as it is exported: uint8 N×H×W×3 in and out, every size free.
+    """A network as it is exported: uint8 N×H×W×C in, N×H×W×3 out, every size free.
 
     Args:
         network: a :class:`~streamderain.networks.registry.Restorer`.
@@ -23,6 +23,7 @@ class UInt8Graph(nn.Module):
         super().__init__()
         self.network = network
         self.multiple = cast(Restorer, network).multiple
+        self.inputs = cast(Restorer, network).inputs
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the derained frames."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from streamderain.closing import ClosesAtExit
 from streamderain.inference.backend import Frames
 from streamderain.models import ModelInfo
+from streamderain.networks.registry import Restorer
 from tools.training.trainer import load_ema, to_picture, to_tensor
 
 __all__ = ["CheckpointBackend"]
@@ -29,10 +31,11 @@ class CheckpointBackend(ClosesAtExit):
         self.model = ModelInfo(name=self.name, path=path)
         self._device = torch.device("cpu")
         self._network = load_ema(path, self._device)
+        self.inputs = cast(Restorer, self._network).inputs
 
     def run(self, frames: Frames) -> Frames:
-        """Return the derained frames, uint8 of the same shape N×H×W×3."""
-        result = frames.copy()
+        """Return the derained frames, uint8 N×H×W×3."""
+        result = frames[..., :3].copy()
         with torch.no_grad():
             for index in range(len(frames)):
                 x = to_tensor(frames[index : index + 1], self._device)

@@ -28,7 +28,8 @@ def draw_curve(log: Path, target: Path, title: str) -> None:
     rainy.set(xlabel="step", ylabel="PSNR on Y, dB", title=title)
     dry.set(xlabel="step", title="dry pictures")
     for axes in (rainy, dry):
-        axes.legend(loc="lower right")
+        if axes.lines:
+            axes.legend(loc="lower right")
     loss.plot(steps, [row["loss"] for row in rows], color="grey")
     loss.set(xlabel="step", title="training loss")
     if all(row["loss"] > 0 for row in rows):  # with the log of the MSE in it, it isn't
