@@ -1,0 +1,204 @@
+"""Judge networks on clips: ``python -m tools.evaluate_video MODEL... --data DIR``.
+
+The clips are made of the validation scenes, which nobody trained on: a camera that stands,
+trembles or pans, things that move in front, rain that falls from frame to frame, a sensor's noise.
+A video network sees the past as it does at work. PSNR on Y over all frames from the tenth on, over
+what moves alone and over the rest alone; flicker is how much the still background changes from
+frame to frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamderain import metrics
+from streamderain.errors import StreamderainError
+from streamderain.frame import Pixels
+from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.create import BACKENDS
+from streamderain.inference.derainer import derain
+from streamderain.inference.prior import SPAN, Prior, TemporalPrior
+from streamderain.rain.streaks import RainField, random_config
+from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers
+from tools.evaluate import open_model
+from tools.files import write_whole
+from tools.training.data import STREAKS_COVER, validation_sets
+
+__all__ = ["RainyClip", "Scores", "judge", "main", "rainy_clips"]
+
+FRAMES = 20
+SETTLED = SPAN + 1
+"""The first frame that is judged: the past is as long as it gets."""
+NOISE = 1.5
+MARGIN = 0.18
+"""Share of a still by which it is larger than the view that moves over it."""
+
+
+@dataclass(frozen=True)
+class RainyClip:
+    """A clip and its truth.
+
+    Attributes:
+        motion: of the camera, see :data:`tools.clips.MOTIONS`.
+        rainy: uint8 H×W×3 RGB each.
+        truth: the same without rain, and where something moves.
+    """
+
+    motion: str
+    rainy: list[Pixels]
+    truth: Clip
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over the frames of some clips: PSNR on Y in dB, flicker in levels.
+
+    Attributes:
+        all, moving, still: where it is measured.
+        flicker: mean difference between neighbouring frames on the still background, of cameras
+            that stand; the truth's own is 0.
+    """
+
+    all: float
+    moving: float
+    still: float
+    flicker: float
+
+
+def rainy_clips(stills: Sequence[Pixels], motions: Sequence[str], seed: int) -> Iterator[RainyClip]:
+    """Make a clip of each still and motion.
+
+    Args:
+        stills: uint8 H×W×3 RGB.
+        motions: of :data:`tools.clips.MOTIONS`.
+        seed: the same seed gives the same clips.
+    """
+    for motion in motions:
+        for number, still in enumerate(stills):
+            rng = np.random.default_rng([seed, number, MOTIONS.index(motion)])
+            size = int(still.shape[0] * (1 - MARGIN)), int(still.shape[1] * (1 - MARGIN))
+            reach = still.shape[0] - size[0], still.shape[1] - size[1]
+            path = camera_path(motion, FRAMES, rng, reach=reach)
+            others = [other for other in stills if other is not still]
+            truth = draw_clip(still, path, random_movers(others, 2, size, FRAMES, rng), size)
+            while True:
+                field = RainField(*size, random_config(rng), int(rng.integers(2**31)))
+                layers = [field.layer()[..., None] for _ in range(FRAMES)]
+                if STREAKS_COVER[0] <= float((layers[0] > 0.1).mean()) <= STREAKS_COVER[1]:
+                    break
+            rainy = [
+                np.clip(f + 255 * layer + rng.normal(0, NOISE, f.shape), 0, 255).astype(np.uint8)
+                for f, layer in zip(truth.frames, layers, strict=True)
+            ]
+            yield RainyClip(motion, rainy, truth)
+
+
+def judge(backend: Backend, clip: RainyClip) -> Scores:
+    """Derain a clip frame by frame and compare it with its truth.
+
+    Raises:
+        ModelError: the network failed.
+    """
+    past = TemporalPrior() if backend.inputs == VIDEO else None
+    errors: dict[str, list[float]] = {"all": [], "moving": [], "still": []}
+    shown: list[NDArray[np.float64]] = []
+    for index, frame in enumerate(clip.rainy):
+        prior: Prior | None = past.step(frame) if past is not None else None
+        if index < SETTLED:
+            continue
+        luma = metrics.luma(derain(backend, [frame], [prior])[0])
+        error = (luma - metrics.luma(clip.truth.frames[index])) ** 2
+        moving = clip.truth.moving[index]
+        for name, where in (("all", slice(None)), ("moving", moving), ("still", ~moving)):
+            part = error[where]
+            if part.size:
+                errors[name].append(float(part.mean()))
+        shown.append(luma)
+    still = ~np.any(clip.truth.moving[SETTLED:], axis=0)
+    flicker = float("nan")
+    if clip.motion == "fixed" and still.any():
+        steps = [np.abs(b - a)[still].mean() for a, b in pairwise(shown)]
+        flicker = float(np.mean(steps))
+    decibels = {name: _decibels(values) for name, values in errors.items()}
+    return Scores(decibels["all"], decibels["moving"], decibels["still"], flicker)
+
+
+def _decibels(errors: Sequence[float]) -> float:
+    return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-6)))) if errors else np.nan
+
+
+def table(found: dict[str, dict[str, Scores]]) -> str:
+    """Return mean scores by model and motion as a Markdown table."""
+    lines = [
+        "| model | camera | PSNR | where it moves | elsewhere | flicker |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for model, by_motion in found.items():
+        for motion, scores in by_motion.items():
+            flicker = "" if np.isnan(scores.flicker) else f"{scores.flicker:.2f}"
+            lines.append(
+                f"| {model} | {motion} | {scores.all:.2f} dB | {scores.moving:.2f} dB "
+                f"| {scores.still:.2f} dB | {flicker} |"
+            )
+    return "\n".join(lines)
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    columns = {
+        field.name: np.array([getattr(item, field.name) for item in scores])
+        for field in fields(Scores)
+    }
+    return Scores(
+        **{
+            name: float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+            for name, values in columns.items()
+        }
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, evaluate, print, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="name, .onnx, .pt or null")
+    parser.add_argument("--data", type=Path, required=True, help="folder with rain100/")
+    parser.add_argument("--motion", action="append", choices=MOTIONS, help="default: all")
+    parser.add_argument("--scenes", type=int, default=9, help="how many of the nine")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
+    parser.add_argument("--json", type=Path, help="write the means to this file")
+    args = parser.parse_args(arguments)
+    try:
+        stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
+        motions = tuple(args.motion or MOTIONS)
+        found: dict[str, dict[str, Scores]] = {}
+        for model in args.models:
+            by_motion: dict[str, list[Scores]] = {motion: [] for motion in motions}
+            with open_model(model, args.device, args.backend) as backend:
+                for clip in rainy_clips(stills, motions, args.seed):
+                    by_motion[clip.motion].append(judge(backend, clip))
+            found[model] = {motion: _mean(scores) for motion, scores in by_motion.items()}
+        print(table(found))
+        if args.json is not None:
+            plain = {
+                model: {motion: asdict(scores) for motion, scores in by_motion_mean.items()}
+                for model, by_motion_mean in found.items()
+            }
+            write_whole(args.json, (json.dumps(plain, indent=2) + "\n").encode())
+    except StreamderainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
