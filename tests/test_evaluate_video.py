@@ -30,7 +30,7 @@ def clip():
 def test_the_truth_is_perfect_and_still(clip):
     scores = judge(Known(clip), clip)
     assert min(scores.all, scores.moving, scores.still) > 100
-    assert scores.flicker == pytest.approx(0, abs=1e-6)
+    assert scores.flicker < 0.05  # of soft edges of what moves
 
 
 def test_what_moves_is_judged_apart(clip):

@@ -11,7 +11,8 @@ from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
-from streamderain.inference.prior import Prior, TemporalPrior, no_prior
+from streamderain.inference.prior import Prior, no_prior
+from streamderain.inference.remembering import remembered
 from streamderain.inference.tiling import choose_tile, run_tiled
 from streamderain.models import NULL
 
@@ -57,6 +58,7 @@ class Derainer:
         batch: frames a run, or None to choose by device and frame size.
         keep_original: keep what came in as ``Frame.original``, for comparisons.
         gate: when it rains; dry frames pass as they came (``bypass="dry"``). None derains all.
+        lookahead: frames after each that a video network's prior is made of as well, 0 to 4.
     """
 
     def __init__(
@@ -66,12 +68,13 @@ class Derainer:
         batch: int | None = None,
         keep_original: bool = False,
         gate: GateConfig | None = None,
+        lookahead: int = 0,
     ) -> None:
         self._backend = backend
         self._batch = batch
         self._keep_original = keep_original
         self._gate = gate
-        self._past = TemporalPrior() if backend.inputs == VIDEO else None
+        self._lookahead = lookahead
         self._priors: dict[int, Prior] = {}
 
     def batch_for(self, height: int, width: int) -> int:
@@ -86,18 +89,27 @@ class Derainer:
         """
         batcher: FrameBatcher | None = None
         size: tuple[int, int] | None = None
-        for frame in frames if self._gate is None else judged(frames, self._gate):
+        for frame in self._prepared(frames):
             if batcher is None or frame.size != size:
                 if batcher is not None:
                     yield from self._run(batcher.flush())
                 size = frame.size
                 batcher = FrameBatcher(self.batch_for(*size))
-            if self._past is not None and not frame.corrupt:
-                self._priors[id(frame)] = self._past.step(frame.pixels)
             for group in batcher.add(frame):
                 yield from self._run(group)
         if batcher is not None:
             yield from self._run(batcher.flush())
+
+    def _prepared(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        if self._gate is not None:
+            frames = judged(frames, self._gate)
+        if self._backend.inputs == PICTURE:
+            yield from frames
+            return
+        for frame, prior in remembered(frames, self._lookahead):
+            if prior is not None:
+                self._priors[id(frame)] = prior
+            yield frame
 
     def _run(self, group: Sequence[Frame]) -> Sequence[Frame]:
         chosen = [frame for frame in group if self._wants(frame)]

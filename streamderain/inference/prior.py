@@ -21,7 +21,7 @@ from streamderain.frame import Pixels
 from streamderain.inference.motion import Luma, Movement, changed, measure, prepare
 from streamderain.inference.ordering import ranked
 
-__all__ = ["SPAN", "Prior", "TemporalPrior", "no_prior"]
+__all__ = ["SPAN", "Prior", "Remembered", "TemporalPrior", "estimate", "no_prior"]
 
 SPAN = 9
 """Frames that are remembered."""
@@ -81,7 +81,9 @@ def no_prior(frame: Pixels) -> Prior:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
+class Remembered:
+    """A frame, and where its contents are: down and right, in pixels, against its scene's first."""
+
     pixels: Pixels
     down: float
     right: float
@@ -117,12 +119,16 @@ class TemporalPrior:
 
     Args:
         span: frames to remember, 1 to 9.
+
+    Attributes:
+        scene: counts the scenes seen so far, from 0.
     """
 
     def __init__(self, span: int = SPAN) -> None:
         if not 1 <= span <= SPAN:
             raise ValueError(f"a prior looks at 1 to {SPAN} frames, not {span}")
-        self._past: deque[_Remembered] = deque(maxlen=span)
+        self._past: deque[Remembered] = deque(maxlen=span)
+        self.scene = 0
         self._reference: Luma | None = None
         self._last: Luma | None = None
         self._place = (0.0, 0.0)
@@ -130,8 +136,9 @@ class TemporalPrior:
         self._unrest: float | None = None
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Forget the past: another scene begins."""
         self._past.clear()
+        self.scene += 1
         self._reference = self._last = self._unrest = None
         self._movement = (0.0, 0.0)
 
@@ -154,11 +161,16 @@ class TemporalPrior:
             self._move(movement)
         prior = estimate(frame, self._place, list(self._past))
         prior = Prior(prior.pixels, prior.reliability, prior.frames, movement)
-        self._past.append(_Remembered(frame, *self._place))
+        self._past.append(Remembered(frame, *self._place))
         # The last estimate has no rain in it, which is better to align to than the last frame.
         self._reference = prepare(prior.pixels) if prior.frames >= FEW else luma
         self._last = luma
         return prior
+
+    @property
+    def latest(self) -> Remembered:
+        """The frame of the last :meth:`step`."""
+        return self._past[-1]
 
     def _is_cut(self, share: float) -> bool:
         """Tell a new scene from what changes all the time, as a cloudburst does."""
@@ -174,7 +186,7 @@ class TemporalPrior:
             self._place = self._place[0] + movement.down, self._place[1] + movement.right
 
 
-def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[_Remembered]) -> Prior:
+def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembered]) -> Prior:
     """Estimate the scene of a frame from others of the same scene.
 
     Args:

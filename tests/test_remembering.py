@@ -1,0 +1,55 @@
+"""Recorded frames with their past, and with what comes after them."""
+
+import numpy as np
+import pytest
+
+from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
+from streamderain.rain.streaks import RainConfig, RainField
+from tests.clips import picture
+from tests.live_frames import live_frame
+
+
+def clip(count, still=None, corrupt=()):
+    still = picture(90, 120) // 2 + 30 if still is None else still
+    field = RainField(90, 120, RainConfig(density=20_000, brightness=0.8), seed=2)
+    for index in range(count):
+        frame = live_frame(index, "gate", size=(90, 120))
+        frame.pixels = np.clip(still + 255 * field.layer()[..., None], 0, 255).astype(np.uint8)
+        frame.corrupt = index in corrupt
+        yield frame
+
+
+def error(frame_and_prior, still):
+    return np.abs(frame_and_prior[1].pixels.astype(int) - still).mean()
+
+
+@pytest.mark.parametrize("lookahead", range(MAX_LOOKAHEAD + 1))
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 17])
+def test_no_frame_is_lost_or_moved(lookahead, count):
+    out = list(remembered(clip(count, corrupt=(3,)), lookahead))
+    assert [frame.index for frame, _ in out] == list(range(count))
+    assert [prior is None for _, prior in out] == [index == 3 for index in range(count)]
+
+
+def test_looking_ahead_knows_the_scene_from_the_first_frame_on():
+    still = picture(90, 120) // 2 + 30
+    causal, ahead = (list(remembered(clip(14, still), n)) for n in (0, 4))
+    assert not causal[0][1].reliability.any()
+    assert ahead[0][1].reliability.mean() > 100
+    assert error(ahead[0], still) < 0.5 * error(causal[0], still)
+    assert error(ahead[8], still) < 1.2 * error(causal[13], still)
+
+
+def test_nothing_of_another_scene_is_looked_at():
+    first, second = picture(90, 120) // 2 + 30, 200 - picture(90, 120, 7) // 2
+    frames = [*clip(8, first), *clip(8, second)]
+    for number, (frame, prior) in enumerate(remembered(frames, 4)):
+        still = first if number < 8 else second
+        assert np.abs(prior.pixels.astype(int) - still).mean() < 8, number
+        assert frame is frames[number]
+
+
+@pytest.mark.parametrize("lookahead", [-1, 5])
+def test_a_lookahead_that_cannot_be_is_refused(lookahead):
+    with pytest.raises(ValueError, match="lookahead"):
+        list(remembered(clip(1), lookahead))
