@@ -15,7 +15,7 @@ from streamderain.cli import main
 from streamderain.client import Subscriber
 from streamderain.config import RunConfig
 from streamderain.errors import ModelError
-from streamderain.inference.backend import NullBackend
+from streamderain.inference.backend import VIDEO, NullBackend
 from streamderain.live.service import LiveService
 from streamderain.writers.zeromq import PublisherSettings, ZeroMqPublisher
 from tests.clips import make_clip, read_all
@@ -134,6 +134,27 @@ def test_frames_without_rain_pass_as_they_came_with_their_score(address):
     assert last["dry"].rain < 0.4
     assert last["heavy"].derained
     assert last["heavy"].rain > 0.8
+
+
+class Remembering(Brightening):
+    """A video network that shows the prior, brightened where it is trusted."""
+
+    inputs = VIDEO
+
+    def run(self, frames):
+        self.trust = frames[..., 6].mean()
+        return np.ascontiguousarray(frames[..., 3:6])
+
+
+def test_a_video_network_is_given_each_cameras_past(address):
+    cameras = {
+        name: {"source": f"scene:{rain}?size=192x108&fps=25", "outputs": [zeromq(address)]}
+        for name, rain in (("a", "heavy"), ("b", "dry"))
+    }
+    backend = Remembering()
+    with Running(config(cameras, batch=2), backend) as service:
+        until(lambda: all(service.stats(name).count.derained > 14 for name in cameras))
+    assert backend.trust > 60
 
 
 def test_a_slow_network_lets_frames_pass_instead_of_dropping_them(address):

@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from streamderain.channel import Cancelled
 from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import RainWatch
+from streamderain.inference.prior import TemporalPrior
 from streamderain.live.exchange import Exchange
 from streamderain.live.supervision import Action, Change, Fault, Supervision
 from streamderain.readers.capture import LagGuard, RateLimiter
@@ -44,6 +46,15 @@ class CameraHealth:
         self.corrupt = self.damaged = self.connects = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """What looks at the frames of one session before they go on."""
+
+    limiter: RateLimiter
+    watch: RainWatch
+    past: TemporalPrior | None
+
+
 class CameraWorker:
     """Reads one camera into the exchange, for ever.
 
@@ -59,6 +70,7 @@ class CameraWorker:
         ends: a source that ends is over (a file); else it is lost (a camera).
         bypass: frames don't go into the network, for this reason; or None.
         gate: when it rains; dry frames don't go into the network. None lets all go.
+        remembers: the network wants to know what the last frames say of each.
         tell: is told every change of state.
         clock: monotonic seconds.
     """
@@ -77,6 +89,7 @@ class CameraWorker:
         ends: bool = False,
         bypass: str | None = None,
         gate: GateConfig | None = None,
+        remembers: bool = False,
         tell: Callable[[str, Change], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,7 +97,7 @@ class CameraWorker:
         self._open, self._exchange, self._supervision = open_source, exchange, supervision
         self._shape, self._max_fps, self._max_lag = shape, max_fps, max_lag_s
         self._loops, self._ends, self._bypass = loops, ends, bypass
-        self._gate = gate
+        self._gate, self._remembers = gate, remembers
         self._tell, self._clock = tell, clock
         self._lock = threading.Lock()
         self._generation = 0
@@ -171,16 +184,15 @@ class CameraWorker:
             self._lost(generation, Fault.DEFECT, f"unexpected {type(error).__name__}: {error}")
 
     def _read(self, source: LiveSource, generation: int) -> None:
-        limiter, part, index, damaged, said = RateLimiter(self._max_fps), -1, 0, 0, 0
-        session, guard, watch = 0, LagGuard(self._max_lag), RainWatch(self._gate)
+        part, index, damaged, said = -1, 0, 0, 0
+        session, guard, judging = 0, LagGuard(self._max_lag), self._anew()
         for captured in source:
             with self._lock:
                 if generation != self._generation:
                     raise Cancelled
                 self._supervision.got(self._clock())
                 if captured.part != part:
-                    part, index, limiter = captured.part, 0, RateLimiter(self._max_fps)
-                    watch = RainWatch(self._gate)
+                    part, index, judging = captured.part, 0, self._anew()
                     session, self._sessions = self._sessions, self._sessions + 1
                 self.health.connects = self._supervision.connects
                 self.health.corrupt += captured.corrupt
@@ -189,24 +201,22 @@ class CameraWorker:
             for note in source.notes[said:]:
                 log.warning("%s: %s", self.name, note)
             said = len(source.notes)
-            self._hand_on(captured, session, index, limiter, guard, watch)
+            self._hand_on(captured, session, index, guard, judging)
             index += 1
             with self._lock:
                 self._supervision.reading(self._clock())
 
+    def _anew(self) -> _Judging:
+        past = TemporalPrior() if self._remembers else None
+        return _Judging(RateLimiter(self._max_fps), RainWatch(self._gate), past)
+
     def _hand_on(
-        self,
-        captured: Captured,
-        session: int,
-        index: int,
-        limiter: RateLimiter,
-        guard: LagGuard,
-        watch: RainWatch,
+        self, captured: Captured, session: int, index: int, guard: LagGuard, judging: _Judging
     ) -> None:
         seconds = captured.taken.ns / 1e9
         if captured.pts is not None:
             seconds = float(captured.pts * captured.time_base)
-        if not limiter.admits(seconds):
+        if not judging.limiter.admits(seconds):
             self._exchange.skip(self.name, "max_fps")
             return
         if not guard.admits(captured.lag_s, self._clock()):
@@ -218,8 +228,11 @@ class CameraWorker:
             t_source=captured.taken.source, corrupt=captured.corrupt,
             bypass="corrupt" if captured.corrupt else self._bypass,
         )  # fmt: skip
-        watch.judge(frame)
-        self._exchange.offer(self.name, frame)
+        judging.watch.judge(frame)
+        prior = None
+        if judging.past is not None and not frame.corrupt:
+            prior = judging.past.step(frame.pixels)
+        self._exchange.offer(self.name, frame, prior)
 
     def _over(self, generation: int, notes: list[str]) -> None:
         """The source gave its last frame."""

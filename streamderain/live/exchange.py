@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from streamderain.channel import Cancelled
 from streamderain.frame import Frame, Pixels
+from streamderain.inference.prior import Prior
 from streamderain.live.lane import LaneSettings, Ticket
 from streamderain.live.outlet import Outlet
 from streamderain.live.switchboard import CameraCount, Switchboard
@@ -44,7 +45,7 @@ class Exchange:
             self._board.add(camera, settings, outlets)
             self._left[camera] = threading.Condition(self._lock)
 
-    def offer(self, camera: str, frame: Frame) -> None:
+    def offer(self, camera: str, frame: Frame, prior: Prior | None = None) -> None:
         """Take a decoded frame; waits only where the camera's policy is ``block``.
 
         Raises:
@@ -54,7 +55,7 @@ class Exchange:
             self._left[camera].wait_for(lambda: self._closed or self._board.has_room(camera))
             if self._closed:
                 raise Cancelled
-            self._board.offer(camera, frame, self._clock())
+            self._board.offer(camera, frame, self._clock(), prior)
             self._work.notify()
             self._due.notify()
             self._tell_moved()

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Literal
 
 from streamderain.frame import Frame
+from streamderain.inference.prior import Prior
 
 __all__ = ["POLICIES", "Lane", "LaneSettings", "Ticket"]
 
@@ -70,12 +71,14 @@ class Ticket:
         arrived: seconds, on the clock of whoever offers.
         deadline: when it leaves at the latest, or None.
         stage: see :class:`Stage`.
+        prior: what the camera's past says of the frame, for a video network.
     """
 
     frame: Frame
     arrived: float
     deadline: float | None
     stage: Stage = Stage.WAITING
+    prior: Prior | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -118,7 +121,7 @@ class Lane:
         """Whether a frame may be offered; only ``block`` makes a reader wait."""
         return self.settings.policy != "block" or len(self) < self.settings.capacity
 
-    def offer(self, frame: Frame, now: float) -> None:
+    def offer(self, frame: Frame, now: float, prior: Prior | None = None) -> None:
         """Take a frame; one that has a ``bypass`` already doesn't go into the network.
 
         Raises:
@@ -128,7 +131,7 @@ class Lane:
             raise ValueError("the lane is full; its reader has to wait")
         self.offered += 1
         budget = self.settings.staleness_s
-        ticket = Ticket(frame, now, None if budget is None else now + budget)
+        ticket = Ticket(frame, now, None if budget is None else now + budget, prior=prior)
         if frame.bypass is not None:
             ticket.stage = Stage.LEAVING
         else:

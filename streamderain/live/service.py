@@ -15,7 +15,7 @@ from streamderain.channel import Cancelled
 from streamderain.config import CameraConfig, RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.errors import ModelError, OutputError
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import Backend
+from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
 from streamderain.inference.derainer import derain
@@ -238,7 +238,8 @@ class LiveService:
             max_lag_s=settings.staleness_s,
             loops=is_file and camera.loop, ends=is_file,
             bypass=NULL if self._backend.name == NULL else None,
-            gate=camera.gate.settings, tell=self._tell, clock=self._clock,
+            gate=camera.gate.settings, remembers=self._backend.inputs == VIDEO,
+            tell=self._tell, clock=self._clock,
         )  # fmt: skip
 
     def _writer(self, name: str, output: ZeroMqOutput | RecordOutput) -> _LiveWriter:
@@ -283,7 +284,8 @@ class LiveService:
             derained: list[Pixels] | None = None
             try:
                 pictures = [ticket.frame.pixels for ticket in tickets]
-                derained = list(derain(self._backend, pictures))
+                priors = [ticket.prior for ticket in tickets]
+                derained = list(derain(self._backend, pictures, priors))
                 self._cost.observe(tickets[0].size, len(tickets), self._clock() - started)
             except ModelError as error:
                 if started - failed_at > WRITER_RETRY_S:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streamderain.frame import Frame, Pixels
+from streamderain.inference.prior import Prior
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.lane import Lane, LaneSettings, Ticket
 from streamderain.live.outlet import Outlet
@@ -126,14 +127,14 @@ class Switchboard:
         here.skipped[reason] += 1
         here.pending[reason] += 1
 
-    def offer(self, camera: str, frame: Frame, now: float) -> None:
-        """Take a decoded frame."""
+    def offer(self, camera: str, frame: Frame, now: float, prior: Prior | None = None) -> None:
+        """Take a decoded frame, and what the camera's past says of it."""
         here = self._cameras[camera]
         here.decoded += 1
         frame.decoded = here.decoded
         frame.dropped = dict(here.pending)
         here.pending.clear()
-        here.lane.offer(frame, now)
+        here.lane.offer(frame, now, prior)
         self._leave(camera, now)
 
     def work(self, now: float) -> Work:
