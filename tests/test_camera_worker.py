@@ -227,9 +227,9 @@ def test_a_reader_that_stays_behind_leaves_frames_out_by_name():
     rig = Rig(Source(*[{"lag_s": 3.0}] * 40, None), ends=True, max_lag_s=0.5)
     offer = rig.exchange.offer
 
-    def slowly(name, frame):
+    def slowly(name, frame, prior):
         rig.clock.now += 0.1
-        offer(name, frame)
+        offer(name, frame, prior)
 
     rig.exchange.offer = slowly
     frames = rig.run().frames()
