@@ -220,3 +220,30 @@ def test_a_truncated_video_is_used_as_far_as_it_goes_and_called_by_its_name(tmp_
     assert main(["video", str(clip), "-o", str(tmp_path / "out")]) == 1
     assert "is truncated" in capsys.readouterr().err
     assert 10 < len(frame_times(tmp_path / "out" / "rainy.mp4")) < 60
+
+
+@pytest.mark.parametrize("motion", ["fixed", "pan"])
+def test_a_still_becomes_a_clip_in_which_things_move(motion, tmp_path):
+    for name in ("scene", "thing"):
+        write_picture(tmp_path / f"{name}.png", picture(151, 203, len(name)) // 2 + 40)
+    out = tmp_path / "clip"
+    sources = [str(tmp_path / "scene.png"), str(tmp_path / "thing.png")]
+    arguments = ["clip", *sources, "-o", str(out), "--motion", motion, "--seconds", "0.5"]
+    assert main([*arguments, "--rate", "20"]) == 0
+    assert names(out) == ["clean.mp4", "rain.json", "rainy.mp4"]
+    clean, rainy = pixels(out / "clean.mp4"), pixels(out / "rainy.mp4")
+    assert len(clean) == len(rainy) == 12
+    assert clean[0].shape == (120, 162, 3)
+    assert np.abs(clean[0].astype(int) - clean[-1]).mean() > 0.5
+    assert psnr(luma(rainy[5]), luma(clean[5])) < 35
+    assert json.loads((out / "rain.json").read_text())["motion"] == motion
+    assert main(arguments) == 1  # nothing is replaced unasked
+
+
+def test_a_still_that_is_too_small_and_a_wrong_count_are_sentences(tmp_path, capsys):
+    write_picture(tmp_path / "a.png", picture(12, 12))
+    arguments = ["clip", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    assert "too small" in capsys.readouterr().err
+    assert main([*arguments, "--movers", "-1"]) == 2
+    assert not (tmp_path / "out").exists()

@@ -1,9 +1,10 @@
-"""Make rain: ``python -m tools.synthesize picture|video INPUT... -o FOLDER --preset heavy``.
+"""Make rain: ``python -m tools.synthesize picture|video|clip INPUT... -o FOLDER --preset heavy``.
 
 Pictures become pairs, FOLDER/rainy/NAME.png and FOLDER/clean/NAME.png, as ``tools.evaluate
 --pairs`` takes them. A video becomes FOLDER/rainy.mp4, compressed as a camera would, and
-FOLDER/clean.mp4, the truth beside it; both have the source's timestamps and sound. FOLDER/rain.json
-says how they were made. The same seed gives the same rain.
+FOLDER/clean.mp4, the truth beside it; both have the source's timestamps and sound. A clip is the
+same of a still: a camera that stands, trembles or pans, with things that move in front.
+FOLDER/rain.json says how they were made. The same seed gives the same rain.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -33,6 +35,7 @@ from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.fanout import FanOutWriter
 from streamderain.writers.pictures import write_picture
 from streamderain.writers.video import VideoFileWriter
+from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
 from tools.files import pictures_in, write_whole
 
 TRUTH_CRF = 6
@@ -43,6 +46,10 @@ CAMERA_PIXELS = "yuv420p"
 
 CAMERA_PRESET = "veryfast"
 """Cameras' encoders look about as far ahead."""
+
+VIEW = 0.8
+"""Share of a still's sides that the camera before it sees."""
+STILL_FPS = 25
 
 
 class Weather:
@@ -100,10 +107,64 @@ def rain_on_video(
         return reader.problems
 
 
+def rain_on_still(
+    sources: Sequence[Path],
+    folder: Path,
+    look: RainLook | None,
+    *,
+    motion: str,
+    movers: int,
+    seed: int,
+    bitrate: int,
+    seconds: float,
+    overwrite: bool,
+) -> None:
+    """Make a clip of a still, with things in front of it, and write rainy.mp4 and clean.mp4.
+
+    Args:
+        sources: the still; the things are cut out of the others, or of itself.
+        folder: gets the two videos.
+        look: the rain, or None.
+        motion: of the camera, of :data:`tools.clips.MOTIONS`.
+        movers: how many things.
+        seed: of motion, things and rain.
+        bitrate: of rainy.mp4.
+        seconds: length, at 25 frames a second.
+        overwrite: replace what is there.
+
+    Raises:
+        StreamderainError: a picture can't be read or is too small, or a target can't be written.
+    """
+    still, *others = [read_picture(path)[0] for path in sources]
+    height, width = (int(VIEW * side) // 2 * 2 for side in still.shape[:2])
+    if min(height, width) < 16:
+        raise InputError(f"{sources[0]} is too small to move a view over; take a larger picture")
+    rng = np.random.default_rng(seed)
+    count = max(1, round(seconds * STILL_FPS))
+    reach = still.shape[0] - height, still.shape[1] - width
+    path = camera_path(motion, count, rng, reach=reach)
+    things = random_movers(others or [still], movers, (height, width), count, rng)
+    source = SourceFormat(
+        height, width, frame_rate=Fraction(STILL_FPS), time_base=Fraction(1, STILL_FPS),
+        frames=count, pixel_format=CAMERA_PIXELS,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        stack.enter_context(made_folders([folder]))
+        truth = _writer(folder / "clean.mp4", source, None, None, overwrite)
+        stack.callback(truth.abandon)
+        rainy = _writer(folder / "rainy.mp4", source, None, None, overwrite, bitrate=bitrate)
+        stack.callback(rainy.abandon)
+        weather = Weather(look, STILL_FPS, seed)
+        writer = FanOutWriter([(truth, lambda frame: frame), (rainy, weather.view)])
+        for index, pixels in enumerate(draw_clip(still, path, things, (height, width)).frames):
+            writer.write(Frame("still", 0, index, index, source.time_base, pixels, duration=1))
+        writer.finish()
+
+
 def _writer(
     target: Path,
     source_format: SourceFormat,
-    source: Path,
+    source: Path | None,
     seconds: float | None,
     overwrite: bool,
     bitrate: int | None = None,
@@ -201,7 +262,14 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--bitrate", default="2M", help="of the camera, e.g. 800k (default 2M)")
     video.add_argument("--seconds", type=float, metavar="S", help="only so much from the start")
     video.add_argument("--dry", action="store_true", help="no rain, only the compression")
-    for kind in (picture, video):
+    clip = kinds.add_parser("clip", help="a still made into a rainy video, with things that move")
+    clip.add_argument("inputs", nargs="+", type=Path, metavar="PICTURE", help="the still, and more")
+    clip.add_argument("--motion", choices=MOTIONS, default="fixed", help="of the camera")
+    clip.add_argument("--movers", type=int, default=2, help="things, cut out of the other pictures")
+    clip.add_argument("--bitrate", default="2M", help="of the camera, e.g. 800k (default 2M)")
+    clip.add_argument("--seconds", type=float, default=4.0, metavar="S", help="its length")
+    clip.add_argument("--dry", action="store_true", help="no rain, only the compression")
+    for kind in (picture, video, clip):
         kind.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
         kind.add_argument("--preset", choices=sorted(PRESETS), default="heavy")
         kind.add_argument("--rate", type=float, metavar="MM/H", help="rain rate")
@@ -237,12 +305,22 @@ def run(args: argparse.Namespace) -> list[str]:
         raise OutputError(f"{record} already exists; say --overwrite or name another folder")
     if args.seed < 0:
         raise UsageError("the seed must be 0 or more")
-    look = None if args.kind == "video" and args.dry else look_of(args)
+    look = None if args.kind != "picture" and args.dry else look_of(args)
     problems: list[str] = []
     made: dict[str, object] = {"seed": args.seed, "streamderain": streamderain.__version__}
-    if args.kind == "video":
-        if args.seconds is not None and not 0 < args.seconds < math.inf:
-            raise UsageError("--seconds must be a number above 0")
+    if args.kind != "picture" and args.seconds is not None and not 0 < args.seconds < math.inf:
+        raise UsageError("--seconds must be a number above 0")
+    if args.kind == "clip":
+        if args.movers < 0:
+            raise UsageError("--movers must be 0 or more")
+        bitrate = parse_bitrate(args.bitrate)
+        rain_on_still(
+            args.inputs, args.output, look, motion=args.motion, movers=args.movers, seed=args.seed,
+            bitrate=bitrate, seconds=args.seconds, overwrite=args.overwrite,
+        )  # fmt: skip
+        made |= {"inputs": [path.name for path in args.inputs], "bitrate": bitrate}
+        made |= {"motion": args.motion, "movers": args.movers, "seconds": args.seconds}
+    elif args.kind == "video":
         bitrate = parse_bitrate(args.bitrate)
         problems = rain_on_video(
             args.input, args.output, look, seed=args.seed, bitrate=bitrate, seconds=args.seconds,
