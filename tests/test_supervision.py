@@ -137,6 +137,9 @@ def test_a_file_that_loops_begins_at_once_and_one_that_ended_never_again():
     here.again(3.0)
     assert here.due(3.0) is Action.CONNECT
     here.started(3.0)
+    assert here.state is CameraState.LIVE  # all the while
+    here.got(3.1)
+    assert here.connects == 1
     here.ended(4.0)
     assert here.due(1e9) is None
     assert here.state is CameraState.ENDED

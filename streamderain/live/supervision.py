@@ -119,7 +119,7 @@ class Supervision:
         self.message: str | None = None
         self.since = 0.0
         self.connects = 0
-        self._attempt = False
+        self._attempt = self._looping = False
         self._retry_at = 0.0
         self._waiting_since: float | None = None
         self._changes: list[Change] = []
@@ -143,7 +143,9 @@ class Supervision:
     def started(self, now: float) -> None:
         """Note that a thread begins to connect."""
         self._attempt, self._waiting_since = True, now
-        self._become(CameraState.CONNECTING, self.message, now)
+        if not self._looping:
+            self._become(CameraState.CONNECTING, self.message, now)
+        self._looping = False
 
     def reading(self, now: float) -> None:
         """Note that the thread waits for the camera from now on."""
@@ -169,7 +171,8 @@ class Supervision:
         self._become(state, message, now)
 
     def again(self, now: float) -> None:
-        """Note that the source ended and begins anew at once: a file that loops."""
+        """Note that the source ended and begins anew at once: a file that loops stays live."""
+        self._looping = self.state is CameraState.LIVE
         self._attempt, self._waiting_since, self._retry_at = False, None, now
 
     def ended(self, now: float) -> None:
