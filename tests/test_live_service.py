@@ -108,7 +108,7 @@ def test_cameras_are_published_side_by_side_and_recorded(tmp_path, address):
     }
     with Running(config(cameras)) as service, Subscriber(address) as frames:
         until(lambda: len(frames.cameras) == 2)
-        until(lambda: frames.cameras["clip"].last.session >= 1)  # it loops
+        until(lambda: (view := frames.cameras["clip"]).last and view.last.session >= 1)  # it loops
         assert service.stats("clip").connects == 1
         states = until(lambda: all(view.state == "live" for view in frames.cameras.values()))
         assert states
