@@ -26,6 +26,16 @@ __all__ = ["BarProgress", "LineProgress", "summary"]
 LINE_EVERY_S = 5.0
 
 
+def counted(frames: int) -> str:
+    """Return ``1 frame`` or ``2 frames``."""
+    return f"{frames} frame{'s' * (frames != 1)}"
+
+
+def pace(rate: float) -> str:
+    """Return a rate in frames a second; below one, how long a frame takes."""
+    return f"{rate:.1f} frames/s" if rate >= 1 or rate <= 0 else f"{1 / rate:.1f} s a frame"
+
+
 def summary(report: JobReport) -> list[str]:
     """Return what there is to say about a job that is over, a sentence a line."""
     lines = [f"note: {note}" for note in report.notes]
@@ -38,10 +48,10 @@ def summary(report: JobReport) -> list[str]:
     else:
         dry = report.bypassed.get("dry", 0)
         lines.append(
-            f"{report.output}: {report.frames_out} frame{'s' * (report.frames_out != 1)}, "
+            f"{report.output}: {counted(report.frames_out)}, "
             f"{report.derained} derained, "
             + (f"{dry} dry, " if dry else "")
-            + f"{report.frames_per_second:.1f} frames/s"
+            + pace(report.frames_per_second)
             + (", incomplete" if report.problems else "")
         )
     return lines
@@ -74,12 +84,11 @@ class LineProgress:
             return
         self._told = now
         rate = frames / max(now - self._began, 1e-9)
-        line = f"{self._name}: {frames} frames, {rate:.1f} frames/s"
+        line = f"{self._name}: {counted(frames)}, {pace(rate)}"
         if self._total > frames:
             left = (self._total - frames) / rate
             line = (
-                f"{self._name}: {frames} of {self._total} frames, "
-                f"{rate:.1f} frames/s, {left:.0f} s left"
+                f"{self._name}: {frames} of {self._total} frames, {pace(rate)}, {left:.0f} s left"
             )
         self._write(line)
 

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from streamderain.progress import BarProgress, LineProgress, summary
+from streamderain.progress import BarProgress, LineProgress, counted, pace, summary
 from streamderain.report import JobReport
 
 
@@ -93,3 +93,11 @@ def test_words_of_a_file_name_are_not_taken_for_markup():
     progress.start("cam[red]1.mp4", None)
     progress.end(report)
     assert screen.getvalue().count("cam[red]1.mp4") >= 2  # beside the bar, and at the end
+
+
+def test_slow_work_is_told_by_the_frame():
+    assert pace(25.04) == "25.0 frames/s"
+    assert pace(0.0154) == "64.9 s a frame"
+    assert pace(0) == "0.0 frames/s"
+    assert counted(1) == "1 frame"
+    assert counted(0) == "0 frames"
