@@ -53,10 +53,10 @@ def _train(args: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(recipe, args.out or Path("runs") / args.recipe.stem, device)
     print(f"{recipe.network}: from step {trainer.step} to {recipe.steps} on {device}", flush=True)
-    validation = validation_sets(args.data)
+    pictures, validation = load_pictures(args.data, recipe.seed), validation_sets(args.data)
     if recipe.clips:
         validation = validation_clips(validation)
-    trainer.run(load_pictures(args.data, recipe.seed), validation)
+    trainer.run(pictures, validation)
 
 
 if __name__ == "__main__":
