@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 import streamderain
+from streamderain.defaults import PICTURE_MODEL, VIDEO_MODEL
 from streamderain.errors import StreamderainError, UsageError
 from streamderain.frame import SourceFormat
-from streamderain.inference.backend import Backend
+from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
 from streamderain.inference.gate import GateConfig
+from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.jobs import Job, JobKind, Refused
 from streamderain.models import sha256_of
 from streamderain.pipeline import Pipeline
@@ -25,7 +28,7 @@ from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.base import Writer
 from streamderain.writers.fanout import FanOutWriter
 
-__all__ = ["CleanOptions", "Progress", "clean_all", "clean_one"]
+__all__ = ["CleanOptions", "Progress", "clean_all", "clean_one", "open_networks"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class CleanOptions:
         overwrite: replace targets that exist.
         size, rate: height, width and frames a second of raw frames on standard input.
         always: derain frames on which it doesn't rain as well.
+        lookahead: frames after each that a video network looks at, 0 to 4; None for the most.
     """
 
     codec: str = "h264"
@@ -52,6 +56,7 @@ class CleanOptions:
     size: tuple[int, int] | None = None
     rate: Fraction | None = None
     always: bool = False
+    lookahead: int | None = None
 
 
 class Progress(Protocol):
@@ -67,37 +72,82 @@ class Progress(Protocol):
         """The job is over."""
 
 
+@contextmanager
+def open_networks(
+    kinds: Collection[JobKind],
+    model: str | None = None,
+    *,
+    device: str = "auto",
+    backend: str = "auto",
+) -> Iterator[dict[JobKind, Backend]]:
+    """Open the network of each kind of job: one for videos, another for pictures.
+
+    Args:
+        kinds: of the jobs there are.
+        model: name or file of the one network for all of them, or None to choose.
+        device, backend: as :func:`~streamderain.inference.create.create_backend` takes them.
+
+    Raises:
+        StreamderainError: one can't be opened.
+    """
+    chosen = {
+        kind: model or (PICTURE_MODEL if kind is JobKind.PICTURES else VIDEO_MODEL)
+        for kind in kinds
+    }
+    with ExitStack() as stack:
+        opened = {
+            name: stack.enter_context(create_backend(name, device, backend))
+            for name in dict.fromkeys(chosen.values())
+        }
+        yield {kind: opened[name] for kind, name in chosen.items()}
+
+
 def clean_all(
     jobs: Sequence[Job],
     refused: Sequence[Refused],
-    backend: Backend,
+    networks: Mapping[JobKind, Backend],
     options: CleanOptions,
     progress: Progress,
 ) -> CleanReport:
     """Do every job, one after the other; one that fails doesn't stop the rest.
 
-    ``refused`` could not become jobs; they are reported first.
+    Args:
+        jobs: what to do.
+        refused: what could not become jobs; they are reported first.
+        networks: for each kind of job, from :func:`open_networks`.
+        options: how.
+        progress: is told how it goes on.
 
     Raises:
+        UsageError: the options don't go with a job or its network.
         KeyboardInterrupt: as it came; the job it met has left nothing behind.
     """
+    if options.lookahead and jobs and all(b.inputs != VIDEO for b in networks.values()):
+        names = ", ".join(backend.name for backend in dict.fromkeys(networks.values()))
+        raise UsageError(
+            f"--lookahead goes with a video network, such as {VIDEO_MODEL}; {names} looks at each "
+            "frame alone"
+        )
     reports = []
     for item in refused:
         report = JobReport(input=item.input, output="", error=str(item.error))
         progress.end(report)
         reports.append(report)
     for job in jobs:
-        report = clean_one(job, backend, options, progress)
+        report = clean_one(job, networks[job.kind], options, progress)
         progress.end(report)
         reports.append(report)
     return CleanReport(
         version=streamderain.__version__,
-        model=ModelReport(
-            name=backend.name,
-            sha256=sha256_of(backend.model),
-            device=backend.device,
-            notes=list(backend.notes),
-        ),
+        models=[
+            ModelReport(
+                name=backend.name,
+                sha256=sha256_of(backend.model),
+                device=backend.device,
+                notes=list(backend.notes),
+            )
+            for backend in dict.fromkeys(networks.values())
+        ],
         jobs=reports,
         exit_code=0 if all(report.ok for report in reports) else 1,
     )
@@ -109,7 +159,7 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
     Raises:
         UsageError: the options don't go with the job.
     """
-    report = JobReport(input=job.name, output=job.target_name)
+    report = JobReport(input=job.name, output=job.target_name, model=backend.name)
     try:
         _run(job, backend, options, progress, report)
     except UsageError:
@@ -132,7 +182,11 @@ def _run(
         if options.compare:
             writer = FanOutWriter([(target, split)])
         gate = None if options.always or job.kind is JobKind.PICTURES else GateConfig()
-        derainer = Derainer(backend, batch=options.batch, keep_original=options.compare, gate=gate)
+        lookahead = MAX_LOOKAHEAD if options.lookahead is None else options.lookahead
+        derainer = Derainer(
+            backend, batch=options.batch, keep_original=options.compare, gate=gate,
+            lookahead=lookahead,
+        )  # fmt: skip
         source = reader.format
         batch = derainer.batch_for(source.height, source.width)
         report.size = (source.width, source.height)
@@ -153,6 +207,7 @@ def _run(
             report.corrupt = reader.corrupt_frames
         report.frames_in, report.frames_out = result.decoded, result.written
         report.derained, report.bypassed = result.derained, dict(result.bypassed)
+        report.rain = None if result.rain is None else round(result.rain, 3)
         report.seconds = round(result.seconds, 3)
         report.frames_per_second = round(result.written / max(result.seconds, 1e-9), 2)
         report.stages = {name: round(seconds, 3) for name, seconds in result.busy.items()}

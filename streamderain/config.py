@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from streamderain.arguments import parse_duration, parse_size
+from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.inference.gate import GateConfig
 from streamderain.source import Source, SourceKind, parse_source
@@ -254,7 +255,7 @@ class CameraConfig(CameraDefaults):
 class RunConfig(_Strict):
     """Everything that ``streamderain run`` needs."""
 
-    model: str = "attention-s"
+    model: str = LIVE_MODEL
     """Name of a shipped network, or an .onnx file."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs."""

@@ -45,6 +45,7 @@ class PipelineResult:
         written: frames that the writer took; equal to ``decoded`` when all went well.
         derained: of those written, how many the network cleaned.
         bypassed: of those written, how many it did not, by reason.
+        rain: mean rain score, 0 to 1, of the frames that have one; None where none has.
         seconds: wall time.
         busy: seconds that each stage was at work, not waiting for its neighbours:
             ``decode``, ``infer``, ``encode``.
@@ -54,6 +55,7 @@ class PipelineResult:
     written: int = 0
     derained: int = 0
     bypassed: Counter[str] = field(default_factory=Counter)
+    rain: float | None = None
     seconds: float = 0.0
     busy: dict[str, float] = field(
         default_factory=lambda: {"decode": 0.0, "infer": 0.0, "encode": 0.0}
@@ -188,6 +190,7 @@ class Pipeline:
 
     def _encode(self) -> None:
         result = self._result
+        scores = judged = 0.0
         for frame in self._cleaned:
             started = time.monotonic()
             self._writer.write(frame)
@@ -197,6 +200,9 @@ class Pipeline:
                 result.derained += 1
             else:
                 result.bypassed[frame.bypass or "unknown"] += 1
+            if frame.rain is not None:
+                scores, judged = scores + frame.rain, judged + 1
+                result.rain = scores / judged
             if self._progress is not None:
                 self._progress(result.written)
         started = time.monotonic()

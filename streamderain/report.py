@@ -47,6 +47,8 @@ class JobReport(_Report):
         derained: frames that the network cleaned.
         bypassed: frames that it did not, by reason.
         corrupt: frames that the decoder reported as damaged.
+        rain: mean rain score, 0 (dry) to 1; None where it wasn't measured, as for pictures.
+        model: name of the network.
         size: width and height of what was written.
         encoder: FFmpeg's name of the encoder, for videos.
         batch: frames that went through the network at once.
@@ -67,6 +69,8 @@ class JobReport(_Report):
     derained: int = 0
     bypassed: dict[str, int] = Field(default_factory=dict)
     corrupt: int = 0
+    rain: float | None = None
+    model: str | None = None
     size: tuple[int, int] | None = None
     encoder: str | None = None
     batch: int | None = None
@@ -80,9 +84,9 @@ class JobReport(_Report):
 
 
 class CleanReport(_Report):
-    """All of one command."""
+    """All of one command; ``models`` are the networks that were opened for it."""
 
     version: str
-    model: ModelReport
+    models: list[ModelReport]
     jobs: list[JobReport]
     exit_code: int

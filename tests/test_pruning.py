@@ -84,6 +84,22 @@ def large():
     return {"recipe": {"network": "attention-m"}, "ema": weights}
 
 
+def test_of_twice_the_stride_the_finest_level_is_left_out():
+    large = replace(LARGE, widths=(8, 16, 24), encoder=(1, 2, 1), decoder=(1, 1), attention=(4, 4))
+    weights = network(large).state_dict()
+    for name, weight in weights.items():
+        # What the finest level adds to its stream.
+        if name.startswith(("encoder.0.attention.expand", "decoder.0.attention.expand")):
+            weight.fill_(-1e6 if name.endswith("bias") else 0)
+        if name.startswith("skip.0.score"):
+            weight.fill_(-1e6 if name.endswith("bias") else 0)
+    coarse = AttentionConfig(
+        stride=4, widths=(16, 24), encoder=(2, 1), decoder=(1,), attention=(4,)
+    )  # fmt: skip
+    cut, whole = run(coarse, prune(weights, large, coarse)), run(large, weights)
+    assert torch.allclose(cut[..., 4:-4, 4:-4], whole[..., 4:-4, 4:-4], atol=1e-5)
+
+
 def test_a_training_starts_with_what_was_cut_out(large):
     weights = starting_weights(large, "attention-s")
     assert run(CONFIGS["attention-s"], weights).isfinite().all()

@@ -50,6 +50,14 @@ DENSE = 0.3
 BROAD = 1 / 45
 """Of the picture's width: what is broader is no streak."""
 
+AROUND = 1 / 40
+"""Of the picture's width: how far around a place its surroundings reach."""
+NEAR = 5
+"""Blocks of four pixels: no less than that, or a streak fills its surroundings."""
+
+MOVING = 255 * 0.5
+"""So much less reliable than elsewhere are the surroundings of what moves."""
+
 CONFIDENCE = (0.0, 0.0, 0.25, 0.5, 0.65, 0.8, 0.88, 0.94, 0.97, 1.0)
 """Of so many remembered frames."""
 
@@ -211,16 +219,18 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     spread = cv2.cvtColor(cv2.subtract(by_rank[middle], by_rank[low]), cv2.COLOR_RGB2GRAY)
     darker = cv2.cvtColor(cv2.subtract(pixels, frame), cv2.COLOR_RGB2GRAY)
     lasting = cv2.cvtColor(cv2.subtract(cv2.min(frame, aligned[-1]), pixels), cv2.COLOR_RGB2GRAY)
-    confidence = CONFIDENCE[min(len(aligned), len(CONFIDENCE) - 1)]
-    reliability = cv2.multiply(
-        cv2.LUT(spread, _SPREAD), cv2.LUT(darker, _DARKER), scale=confidence / 255
-    )
+    reliability = cv2.multiply(cv2.LUT(spread, _SPREAD), cv2.LUT(darker, _DARKER), scale=1 / 255)
     covered = _coverage(frame.shape[:2], moves)
     brighter = cv2.cvtColor(cv2.subtract(frame, pixels), cv2.COLOR_RGB2GRAY)
     side = max(9, round(frame.shape[1] * BROAD) | 1)
     broad = cv2.morphologyEx(brighter, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     for other_than_rain in (lasting, broad):
         reliability = cv2.multiply(reliability, cv2.LUT(other_than_rain, _LASTING), scale=1 / 255)
+    confidence = CONFIDENCE[min(len(aligned), len(CONFIDENCE) - 1)]
+    around = _surroundings(reliability)
+    reliability = cv2.multiply(reliability, around, scale=confidence / 255)
+    # What moves is not shown what it moved in front of: the difference looks like rain.
+    pixels = cv2.copyTo(frame, (around == 0).view(np.uint8), pixels.copy())
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
     return Prior(pixels, np.asarray(reliability, np.uint8), len(aligned))
@@ -250,6 +260,23 @@ _DARKER = _falling(6, 26)
 _LASTING = _falling(8, 30)
 """Rain is gone in the next frame, and streaks are narrow: what stays brighter for two frames, or is
 brighter in a broad patch, is something else."""
+
+
+def _surroundings(reliability: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Tell what moves by the many doubtful places in it; between them it only looks like the past.
+
+    Many means more than elsewhere: in a cloudburst there are doubtful places all over the picture.
+    """
+    height, width = reliability.shape
+    if min(height, width) < 4 * NEAR:
+        return np.full(reliability.shape, 255, np.uint8)
+    small = width // 4, height // 4
+    coarse = cv2.resize(reliability, small, interpolation=cv2.INTER_AREA)
+    side = max(NEAR, round(width * AROUND / 4) | 1)
+    share = cv2.blur(coarse, (side, side), borderType=cv2.BORDER_REPLICATE)
+    usual = float(np.median(share[::4, ::4]))
+    share = cv2.LUT(share, 255 - _falling(usual - MOVING, usual - MOVING / 3))
+    return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _mean(a: Pixels, b: Pixels) -> Pixels:

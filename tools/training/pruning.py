@@ -8,9 +8,11 @@ that begins at random.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from streamderain.errors import ModelError
@@ -54,11 +56,14 @@ def prune(weights: Weights, large: AttentionConfig, small: AttentionConfig) -> W
     Args:
         weights: the state of an :class:`~streamderain.networks.attention.AttentionDerain`.
         large: its configuration.
-        small: of the result; nowhere wider or deeper, and with the same stride and levels.
+        small: of the result; nowhere wider or deeper. With a coarser stride, ``large``'s finest
+            levels are left out.
 
     Raises:
         ValueError: ``small`` doesn't fit into ``large``.
     """
+    while large.stride < small.stride and len(large.widths) > 1:
+        weights, large = _without_finest(weights, large)
     _check(large, small)
     streams = _important_channels(weights, large, small)
     result = _ends(weights, streams)
@@ -86,6 +91,43 @@ def _check(large: AttentionConfig, small: AttentionConfig) -> None:
             raise ValueError(f"{what} {want} can't be cut out of {have}")
     if large.stride != small.stride:
         raise ValueError(f"stride {small.stride} can't be cut out of stride {large.stride}")
+
+
+def _without_finest(weights: Weights, config: AttentionConfig) -> tuple[Weights, AttentionConfig]:
+    """Leave the finest level out: a network of twice the stride.
+
+    Its stem is the stem and the way down in one, its head the way up and the head in one; both are
+    linear, so that only the level's blocks and its skip are lost.
+    """
+    coarse = replace(
+        config, stride=2 * config.stride, widths=config.widths[1:], encoder=config.encoder[1:],
+        decoder=config.decoder[1:], attention=config.attention[1:],
+    )  # fmt: skip
+    result: Weights = {}
+    for name, tensor in weights.items():
+        part, level, *rest = name.split(".")
+        if part in ("encoder", "decoder", "down", "up", "skip") and int(level) > 0:
+            result[".".join([part, str(int(level) - 1), *rest])] = tensor
+    stem, down = weights["stem.weight"], weights["down.0.weight"]
+    fine, side = stem.shape[2], stem.shape[2] * down.shape[2]
+    composed = torch.einsum("ofyx,fcij->ocyixj", down, stem)
+    result["stem.weight"] = composed.reshape(down.shape[0], stem.shape[1], side, side)
+    result["stem.bias"] = weights["down.0.bias"] + down.sum((2, 3)) @ weights["stem.bias"]
+
+    def up_and_head(features: Tensor) -> Tensor:
+        x = F.conv_transpose2d(features, weights["up.0.weight"], weights["up.0.bias"], stride=2)
+        x = F.conv2d(x, weights["head.0.weight"], weights["head.0.bias"], padding=1)
+        return F.pixel_unshuffle(F.pixel_shuffle(x, fine), side)
+
+    channels = weights["up.0.weight"].shape[0]
+    bias = up_and_head(torch.zeros(1, channels, 5, 5))[0, :, 2, 2]
+    impulses = torch.zeros(channels, channels, 5, 5)
+    impulses[range(channels), range(channels), 2, 2] = 1
+    answers = up_and_head(impulses)[:, :, 1:4, 1:4] - bias[:, None, None]
+    # A convolution's kernel is the answer to an impulse, turned round.
+    result["head.0.weight"] = answers.flip(2, 3).transpose(0, 1)
+    result["head.0.bias"] = bias
+    return result, coarse
 
 
 def _norms(weight: Tensor, dim: int) -> Tensor:

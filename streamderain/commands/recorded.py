@@ -1,0 +1,143 @@
+"""Commands for recordings: ``clean`` and ``demo``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamderain.commands.options import (
+    BackendOption,
+    DeviceOption,
+    ModelOption,
+    progress_of_work,
+    tell,
+)
+from streamderain.defaults import VIDEO_MODEL
+from streamderain.errors import UsageError
+
+__all__ = ["clean", "demo"]
+
+
+def clean(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Videos, pictures, folders of them, or - for raw rgb24 frames.",
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="File, folder, or - for raw frames. Default: NAME.clean.EXT.",
+        ),
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
+    codec: Annotated[
+        str, typer.Option(metavar="h264|hevc|av1|ffv1", help="Video codec; ffv1 is lossless.")
+    ] = "h264",
+    crf: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Quality: 0 is best, 51 worst (av1: 63); h264: 18."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Speed of the encoder, by its names.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Frames a run of the network.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Left half as it came, right half derained.")
+    ] = False,
+    always: Annotated[
+        bool, typer.Option("--always", help="Derain frames on which it doesn't rain as well.")
+    ] = False,
+    lookahead: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=4,
+            metavar="N",
+            show_default="4",
+            help="Frames after each that a video network looks at; 0 as it does live.",
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Clean only a piece from the start, e.g. 5s.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace targets.")] = False,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of raw frames on standard input.")
+    ] = None,
+    fps: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Of raw frames, e.g. 25 or 30000/1001.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a report on standard output.")
+    ] = False,
+) -> None:
+    """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
+    from streamderain.arguments import parse_duration, parse_rate, parse_size
+    from streamderain.clean import CleanOptions, clean_all, open_networks
+    from streamderain.jobs import PIPE, JobKind, plan_jobs
+
+    options = CleanOptions(
+        codec=codec, crf=crf, preset=preset, batch=batch, compare=compare, overwrite=overwrite,
+        always=always, lookahead=lookahead,
+        sample_s=None if sample is None else parse_duration(sample),
+        size=None if size is None else parse_size(size),
+        rate=None if fps is None else parse_rate(fps),
+    )  # fmt: skip
+    if (size or fps) and inputs != [PIPE]:
+        raise UsageError("--size and --fps describe raw frames; they go with the input '-' only")
+    jobs, refused = plan_jobs(inputs, output, word="compare" if compare else "clean")
+    still = next((job.name for job in jobs if job.kind is JobKind.PICTURES), None)
+    if sample and still:
+        raise UsageError(f"--sample takes a piece of a video; {still} is a picture or holds some")
+    if any(not job.targets for job in jobs) and sys.stdout.isatty():
+        raise UsageError(
+            "raw frames would go to this terminal; send them on with |, or say -o NAME.mp4"
+        )
+    if json and any(not job.targets for job in jobs):
+        raise UsageError("--json and '-o -' both want standard output; choose one")
+    progress = progress_of_work()
+    try:
+        kinds = {job.kind for job in jobs}
+        with open_networks(kinds, model, device=device, backend=backend) as networks:
+            tell(dict.fromkeys(note for network in networks.values() for note in network.notes))
+            report = clean_all(jobs, refused, networks, options, progress)
+    finally:
+        progress.close()
+    if json:
+        typer.echo(report.model_dump_json(indent=2))
+    raise typer.Exit(report.exit_code)
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the files go.")
+    ] = Path("demo"),
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, metavar="N", help="Length.")] = 8.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
+) -> None:
+    """Clean a rainy test scene: no camera, no file, no network needed."""
+    from streamderain.demo import run_demo
+    from streamderain.show import show_demo
+
+    model, progress = model or VIDEO_MODEL, progress_of_work()
+    try:
+        result = run_demo(output, model, device, seconds, progress, overwrite=overwrite)
+    finally:
+        progress.close()
+    tell(result.notes)
+    typer.echo(show_demo(result))
