@@ -54,7 +54,8 @@ def test_the_report_conserves_frames_and_names_the_model(tmp_path, capsys):
     assert main(["clean", str(clip), "--model", "null", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     job = report["jobs"][0]
-    assert report["model"]["name"] == "null"
+    assert [model["name"] for model in report["models"]] == [job["model"]] == ["null"]
+    assert 0 <= job["rain"] <= 1
     assert report["exit_code"] == 0
     assert job["frames_in"] == job["frames_out"] == 12
     assert job["derained"] + sum(job["bypassed"].values()) == 12

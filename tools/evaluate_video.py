@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,18 +23,19 @@ from numpy.typing import NDArray
 
 from streamderain import metrics
 from streamderain.errors import StreamderainError
-from streamderain.frame import Pixels
+from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
 from streamderain.inference.derainer import derain
-from streamderain.inference.prior import SPAN, Prior, TemporalPrior
+from streamderain.inference.prior import SPAN, Prior
+from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers
 from tools.evaluate import open_model
 from tools.files import write_whole
 from tools.training.data import STREAKS_COVER, validation_sets
 
-__all__ = ["RainyClip", "Scores", "judge", "main", "rainy_clips"]
+__all__ = ["RainyClip", "Scores", "judge", "main", "mean", "rained_on", "rainy_clips"]
 
 FRAMES = 20
 SETTLED = SPAN + 1
@@ -90,29 +92,46 @@ def rainy_clips(stills: Sequence[Pixels], motions: Sequence[str], seed: int) -> 
             path = camera_path(motion, FRAMES, rng, reach=reach)
             others = [other for other in stills if other is not still]
             truth = draw_clip(still, path, random_movers(others, 2, size, FRAMES, rng), size)
-            while True:
-                field = RainField(*size, random_config(rng), int(rng.integers(2**31)))
-                layers = [field.layer()[..., None] for _ in range(FRAMES)]
-                if STREAKS_COVER[0] <= float((layers[0] > 0.1).mean()) <= STREAKS_COVER[1]:
-                    break
-            rainy = [
-                np.clip(f + 255 * layer + rng.normal(0, NOISE, f.shape), 0, 255).astype(np.uint8)
-                for f, layer in zip(truth.frames, layers, strict=True)
-            ]
-            yield RainyClip(motion, rainy, truth)
+            yield RainyClip(motion, rained_on(truth, rng), truth)
 
 
-def judge(backend: Backend, clip: RainyClip) -> Scores:
+def rained_on(truth: Clip, rng: np.random.Generator) -> list[Pixels]:
+    """Let it rain on a clip, from light to heavy, seen by a sensor with noise."""
+    height, width = truth.frames[0].shape[:2]
+    while True:
+        field = RainField(height, width, random_config(rng), int(rng.integers(2**31)))
+        layers = [field.layer()[..., None] for _ in truth.frames]
+        if STREAKS_COVER[0] <= float((layers[0] > 0.1).mean()) <= STREAKS_COVER[1]:
+            break
+    return [
+        np.clip(f + 255 * layer + rng.normal(0, NOISE, f.shape), 0, 255).astype(np.uint8)
+        for f, layer in zip(truth.frames, layers, strict=True)
+    ]
+
+
+def judge(backend: Backend, clip: RainyClip, *, lookahead: int = 0, span: int = SPAN) -> Scores:
     """Derain a clip frame by frame and compare it with its truth.
+
+    Args:
+        backend: what runs the network.
+        clip: from :func:`rainy_clips`.
+        lookahead: frames after each that a video network looks at, 0 to 4.
+        span: frames that its prior is made of, 1 to 9.
 
     Raises:
         ModelError: the network failed.
     """
-    past = TemporalPrior() if backend.inputs == VIDEO else None
+    frames: Iterable[tuple[Pixels, Prior | None]] = ((frame, None) for frame in clip.rainy)
+    if backend.inputs == VIDEO:
+        recorded = (
+            Frame("clip", 0, index, index, Fraction(1, 25), pixels)
+            for index, pixels in enumerate(clip.rainy)
+        )
+        known = remembered(recorded, lookahead, span=span)
+        frames = ((frame.pixels, prior) for frame, prior in known)
     errors: dict[str, list[float]] = {"all": [], "moving": [], "still": []}
     shown: list[NDArray[np.float64]] = []
-    for index, frame in enumerate(clip.rainy):
-        prior: Prior | None = past.step(frame) if past is not None else None
+    for index, (frame, prior) in enumerate(frames):
         if index < SETTLED:
             continue
         luma = metrics.luma(derain(backend, [frame], [prior])[0])
@@ -152,7 +171,8 @@ def table(found: dict[str, dict[str, Scores]]) -> str:
     return "\n".join(lines)
 
 
-def _mean(scores: Sequence[Scores]) -> Scores:
+def mean(scores: Sequence[Scores]) -> Scores:
+    """Return the mean of each score, of those clips that have it."""
     columns = {
         field.name: np.array([getattr(item, field.name) for item in scores])
         for field in fields(Scores)
@@ -172,6 +192,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with rain100/")
     parser.add_argument("--motion", action="append", choices=MOTIONS, help="default: all")
     parser.add_argument("--scenes", type=int, default=9, help="how many of the nine")
+    parser.add_argument(
+        "--lookahead", type=int, default=0, choices=range(MAX_LOOKAHEAD + 1),
+        help="frames after each that a video network looks at",
+    )  # fmt: skip
+    parser.add_argument(
+        "--span", type=int, default=SPAN, choices=range(1, SPAN + 1), metavar="T",
+        help="frames that its prior is made of",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
@@ -185,8 +213,10 @@ def main(arguments: list[str] | None = None) -> int:
             by_motion: dict[str, list[Scores]] = {motion: [] for motion in motions}
             with open_model(model, args.device, args.backend) as backend:
                 for clip in rainy_clips(stills, motions, args.seed):
-                    by_motion[clip.motion].append(judge(backend, clip))
-            found[model] = {motion: _mean(scores) for motion, scores in by_motion.items()}
+                    by_motion[clip.motion].append(
+                        judge(backend, clip, lookahead=args.lookahead, span=args.span)
+                    )
+            found[model] = {motion: mean(scores) for motion, scores in by_motion.items()}
         print(table(found))
         if args.json is not None:
             plain = {

@@ -33,11 +33,16 @@ ROWS, COLUMNS = 4, 6
 WIDEST = 2560
 """Pixels of width from which on every other pixel is enough."""
 
+UNLIT = 0.015
+"""Change of a patch's light that is none."""
+
 WEAK, STRONG = 3, 8
 """Levels above its neighbours in time and to its sides."""
 LENGTH = 4
 """Pixels along which a streak looks like itself."""
 SLANTS = (-3, -1, 0, 1, 3)
+SUMMED = 12
+"""Sums over the whole picture; one for each patch comes after them."""
 MEMORY = 0.15
 """Weight of the latest frame in the sums."""
 
@@ -49,7 +54,7 @@ Sums = NDArray[np.float64]
 FEATURES = (
     "rising against falling", "strong rising against falling", "amount", "upright",
     "upright rather than level", "upright rather than both slants", "spread", "patches", "motion",
-    "brightness",
+    "brightness", "everywhere",
 )  # fmt: skip
 
 
@@ -109,9 +114,9 @@ def measure_patches(
         came: how far the contents have moved from ``before`` to ``now``, down and right.
         went: and from ``now`` to ``after``.
     """
-    old = _inside(before, (-came[0], -came[1]))
     new = _inside(now, (0, 0))
-    next_one = _inside(after, went)
+    old = _as_lit(_inside(before, (-came[0], -came[1])), new, len(now))
+    next_one = _as_lit(_inside(after, went), new, len(now))
     # What is as bright a pixel away has only moved by less than a whole one.
     around = np.ones((3, 3), np.uint8)
     above = np.asarray(cv2.dilate(np.maximum(old, next_one), around), np.uint8)
@@ -132,9 +137,25 @@ def measure_patches(
         [
             weak, weak_falling, float(strong.mean()), float(strong_falling.mean()), power,
             max(upright), level, slanted, float(np.median(by_patch)), wet,
-            float(cv2.absdiff(old, next_one).mean()), float(new.mean()),
+            float(cv2.absdiff(old, next_one).mean()), float(new.mean()), *by_patch,
         ]
     )  # fmt: skip
+
+
+def _as_lit(patches: NDArray[np.uint8], now: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Return patches as bright as they are now: a lamp that flickers is no rain.
+
+    By their medians, which streaks don't move.
+    """
+    here, there = (
+        np.median(part.reshape(count, -1)[:, ::17], axis=1) + 1.0 for part in (now, patches)
+    )
+    gain = np.clip(here / there, 0.5, 2.0)
+    if np.abs(gain - 1).max() < UNLIT:
+        return patches
+    scaled = patches.reshape(count, -1) * gain.astype(np.float32)[:, None]
+    lit = np.minimum(scaled + 0.5, 255).astype(np.uint8)
+    return np.asarray(lit.reshape(patches.shape), np.uint8)
 
 
 def _inside(patches: Patches, move: tuple[int, int]) -> NDArray[np.uint8]:
@@ -173,7 +194,8 @@ def features(sums: Sums) -> NDArray[np.float64]:
     (
         weak, weak_falling, strong, strong_falling, power, upright, level, slanted, median, wet,
         motion, brightness,
-    ) = sums  # fmt: skip
+    ) = sums[:SUMMED]  # fmt: skip
+    by_patch = sums[SUMMED:] + 1e-4
     power = power + 0.05
     return np.array(
         [
@@ -187,6 +209,8 @@ def features(sums: Sums) -> NDArray[np.float64]:
             wet,
             np.log(motion + 0.3),
             brightness / 255,
+            # How many patches take part, as a share (the inverse of Simpson's index).
+            by_patch.sum() ** 2 / (by_patch**2).sum() / len(by_patch),
         ]
     )
 

@@ -227,10 +227,11 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     for other_than_rain in (lasting, broad):
         reliability = cv2.multiply(reliability, cv2.LUT(other_than_rain, _LASTING), scale=1 / 255)
     confidence = CONFIDENCE[min(len(aligned), len(CONFIDENCE) - 1)]
-    around = _surroundings(reliability)
+    around = _surroundings(np.asarray(reliability, np.uint8))
     reliability = cv2.multiply(reliability, around, scale=confidence / 255)
     # What moves is not shown what it moved in front of: the difference looks like rain.
-    pixels = cv2.copyTo(frame, (around == 0).view(np.uint8), pixels.copy())
+    moving = (around == 0).view(np.uint8)
+    pixels = np.asarray(cv2.copyTo(frame, moving, pixels.copy()), np.uint8)
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
     return Prior(pixels, np.asarray(reliability, np.uint8), len(aligned))
@@ -292,10 +293,10 @@ def _aligned(frame: Pixels, other: Pixels, move: tuple[float, float]) -> Pixels:
     whole = round(down), round(right)
     rest = down - whole[0], right - whole[1]
     if max(abs(rest[0]), abs(rest[1])) > ALIGNED:
-        resampled = cv2.sepFilter2D(
-            other, -1, _cubic(rest[1]), _cubic(rest[0]), borderType=cv2.BORDER_REPLICATE
-        )
-        other = np.asarray(resampled, np.uint8)
+        # Two passes over bytes take a third of the time of one that is separated inside.
+        for kernel in (_cubic(rest[0])[:, None], _cubic(rest[1])[None]):
+            passed = cv2.filter2D(other, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+            other = np.asarray(passed, np.uint8)
     if whole == (0, 0):
         return other
     result = frame.copy()
