@@ -41,6 +41,9 @@ WEAK, STRONG = 3, 8
 LENGTH = 4
 """Pixels along which a streak looks like itself."""
 SLANTS = (-3, -1, 0, 1, 3)
+EVERYWHERE = 0.08, 0.16
+"""Share of the patches that take part: so few are no rain, with so many it counts fully."""
+
 SUMMED = 12
 """Sums over the whole picture; one for each patch comes after them."""
 MEMORY = 0.15
@@ -222,11 +225,16 @@ def _network() -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
 
 
 def score_of(found: NDArray[np.float64]) -> float:
-    """Return the score 0 to 1 of :func:`features`."""
+    """Return the score 0 to 1 of :func:`features`.
+
+    Nothing rains in one place alone: what one or two patches show doesn't count.
+    """
+    few, many = EVERYWHERE
+    everywhere = min(1.0, max(0.0, (float(found[-1]) - few) / (many - few)))
     *hidden, (weight, bias) = _network()
     for w, b in hidden:
         found = np.tanh(w @ found + b)
-    return float(1 / (1 + np.exp(-(weight @ found + bias)[0])))
+    return everywhere * float(1 / (1 + np.exp(-(weight @ found + bias)[0])))
 
 
 class RainGauge:
