@@ -28,7 +28,7 @@ class BenchResult(BaseModel):
     """Frames a second, on H.264 video of the test scene in rain.
 
     Attributes:
-        model, device: what ran.
+        model, device, runtime: what ran, on what, and what ran it.
         width, height, batch: of the frames, and frames a run of the network.
         decode, infer, encode: each stage alone.
         together: all three overlapping, as ``clean`` runs them.
@@ -41,6 +41,7 @@ class BenchResult(BaseModel):
     model_config = ConfigDict(extra="forbid")
     model: str
     device: str
+    runtime: str
     width: int
     height: int
     batch: int
@@ -85,7 +86,8 @@ def run_bench(
         decode = _measure_decode(clip)
         together = _measure_together(clip, folder / "clean.mp4", network, size)
         return BenchResult(
-            model=network.name, device=network.device, width=width, height=height, batch=size,
+            model=network.name, device=network.device, runtime=network.runtime,
+            width=width, height=height, batch=size,
             decode=decode, infer=infer, encode=encode, together=together,
             slowest_share=together / min(decode, infer, encode),
             cpu=cpu_name(), cores=os.cpu_count() or 1, notes=list(network.notes),

@@ -144,6 +144,7 @@ def clean_all(
                 name=backend.name,
                 sha256=sha256_of(backend.model),
                 device=backend.device,
+                runtime=backend.runtime,
                 notes=list(backend.notes),
             )
             for backend in dict.fromkeys(networks.values())

@@ -36,7 +36,7 @@ class DemoResult:
 
     Attributes:
         files: what was written, in order of ``rainy``, ``clean``, ``compare``, the still.
-        model, device: what ran.
+        model, device, runtime: what ran, on what, and what ran it.
         frames: of each video.
         frames_per_second: of the whole pipeline, the three encoders included.
         psnr_before, psnr_after: mean PSNR in dB on Y against the scene without rain, before
@@ -48,6 +48,7 @@ class DemoResult:
     files: list[Path]
     model: str
     device: str
+    runtime: str
     frames: int
     frames_per_second: float
     psnr_before: float
@@ -159,7 +160,8 @@ def run_demo(
         progress.end(report)
         before, after, ssim_before, ssim_after = judge.means()
         return DemoResult(
-            files=files, model=backend.name, device=backend.device, frames=result.written,
-            frames_per_second=report.frames_per_second, psnr_before=before, psnr_after=after,
-            ssim_before=ssim_before, ssim_after=ssim_after, notes=tuple(backend.notes),
+            files=files, model=backend.name, device=backend.device, runtime=backend.runtime,
+            frames=result.written, frames_per_second=report.frames_per_second,
+            psnr_before=before, psnr_after=after, ssim_before=ssim_before, ssim_after=ssim_after,
+            notes=tuple(backend.notes),
         )  # fmt: skip

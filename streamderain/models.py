@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -59,6 +60,8 @@ class ModelCard(BaseModel):
         parameters: how many numbers it holds.
         macs_per_pixel: multiplications for each pixel of a frame.
         bytes_per_pixel: activations that a run takes for each pixel, measured on the CPU.
+        precision: what it may be computed in on the CPU: ``f32``, or ``bf16`` where its figures
+            stay what they are.
         training_steps: how long it was trained.
         sha256: of the ``.onnx`` beside the card, in hexadecimal.
         pytorch_sha256: of the ``.safetensors`` beside it, or None where there is none.
@@ -76,6 +79,7 @@ class ModelCard(BaseModel):
     parameters: int = Field(gt=0)
     macs_per_pixel: float = Field(gt=0)
     bytes_per_pixel: int = Field(default=270, gt=0)
+    precision: Literal["f32", "bf16"] = "f32"
     training_steps: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     pytorch_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")

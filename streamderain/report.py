@@ -18,12 +18,14 @@ class ModelReport(_Report):
         name: as the command line knows it.
         sha256: of the file in hexadecimal; none for ``null``.
         device: what it ran on.
+        runtime: what ran it.
         notes: what there is to know of that, such as a GPU that could not be used.
     """
 
     name: str
     sha256: str | None
     device: str
+    runtime: str
     notes: list[str] = Field(default_factory=list)
 
 

@@ -74,7 +74,7 @@ def show_bench(result: BenchResult) -> str:
         table.add_row(name, f"{rate:.1f}", "alone")
     table.add_row("all", f"{result.together:.1f}", "together, as clean runs them")
     head = (
-        f"{result.model} on {result.device}, {result.width}x{result.height}, "
+        f"{result.model} on {result.device} ({result.runtime}), {result.width}x{result.height}, "
         f"{result.batch} frames a batch\n{result.cpu}, {result.cores} cores"
     )
     foot = f"Together is {result.slowest_share:.0%} of the slowest stage alone."
@@ -89,7 +89,7 @@ def show_demo(result: DemoResult) -> str:
     files = "\n".join(f"  {path}" for path in result.files)
     return (
         f"{_text(table)}\n"
-        f"{result.frames} frames through {result.model} on {result.device} at "
+        f"{result.frames} frames through {result.model} on {result.device} ({result.runtime}) at "
         f"{result.frames_per_second:.1f} frames/s, drawing the scene and writing "
         f"three videos included\n{files}"
     )

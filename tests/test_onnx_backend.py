@@ -13,13 +13,14 @@ from streamderain.inference.create import create_backend
 from streamderain.inference.onnx import CPU, CUDA, OnnxBackend
 from streamderain.models import available_models, resolve_model
 from streamderain.rain.streaks import RainConfig, RainField
+from tests.graphs import network_file
 
 MODEL = "attention-m"
 
 
 @pytest.fixture(scope="module")
 def backend():
-    with create_backend(MODEL, "cpu") as made:
+    with create_backend(MODEL, "cpu", "onnx") as made:
         yield made
 
 
@@ -65,7 +66,7 @@ def test_every_shipped_model_takes_rain_away_and_leaves_dry_pictures(name):
     clean = scene(160, 208)
     rain = RainField(160, 208, RainConfig(density=4000, brightness=0.8), seed=3).layer()
     rainy = np.minimum(clean + 255 * rain[..., None], 255).astype(np.uint8)
-    with create_backend(name, "cpu") as made:
+    with create_backend(name, "cpu", "onnx") as made:
         derained, dry = made.run(np.stack([rainy, clean]))
     assert metrics.psnr(derained, clean) > metrics.psnr(rainy, clean) + 3
     assert metrics.psnr(dry, clean) > 40
@@ -86,7 +87,7 @@ def test_a_backend_says_what_it_runs_on(backend):
 
 
 def test_a_closed_backend_refuses():
-    made = create_backend(MODEL, "cpu")
+    made = create_backend(MODEL, "cpu", "onnx")
     made.close()
     made.close()
     with pytest.raises(ModelError, match="was closed"):
@@ -107,18 +108,20 @@ def test_a_file_that_is_no_onnx_is_a_sentence(tmp_path):
     path = tmp_path / "prose.onnx"
     path.write_text("I am not a network")
     with pytest.raises(ModelError, match=r"prose\.onnx can't be loaded as an ONNX model") as caught:
-        create_backend(str(path), "cpu")
+        create_backend(str(path), "cpu", "onnx")
     assert "\n" not in str(caught.value)
 
 
 def test_without_a_runtime_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ModelError, match=r"pip install 'streamderain\[cpu\]'.*\[cuda\]"):
-        create_backend(MODEL)
+        create_backend(MODEL, backend="onnx")
 
 
 class FakeRuntime(SimpleNamespace):
     """ONNX Runtime's part that chooses a device, with sessions that have chosen ``works``."""
+
+    __version__ = "1.31.1"
 
     def __init__(self, built_with, works):
         super().__init__(built_with=built_with, works=works, asked=None)
@@ -156,13 +159,13 @@ def runtime(monkeypatch):
 
 def test_cuda_is_used_where_it_works(runtime):
     runtime([CUDA, CPU], works=[CUDA, CPU])
-    assert create_backend(MODEL, "auto").device == "cuda"
-    assert create_backend(MODEL, "cuda").device == "cuda"
+    assert create_backend(MODEL, "auto", "onnx").device == "cuda"
+    assert create_backend(MODEL, "cuda", "onnx").device == "cuda"
 
 
 def test_auto_falls_back_to_the_cpu_and_says_so_once(runtime, capsys):
     runtime([CUDA, CPU], works=[CPU])
-    made = create_backend(MODEL, "auto")
+    made = create_backend(MODEL, "auto", "onnx")
     assert made.device == "cpu"
     (note,) = made.notes
     assert "could not start CUDA" in note
@@ -172,39 +175,23 @@ def test_auto_falls_back_to_the_cpu_and_says_so_once(runtime, capsys):
 def test_asking_for_cuda_never_ends_on_the_cpu(runtime):
     runtime([CUDA, CPU], works=[CPU])
     with pytest.raises(ModelError, match="could not start CUDA"):
-        create_backend(MODEL, "cuda")
+        create_backend(MODEL, "cuda", "onnx")
     runtime([CPU], works=[CPU])
     with pytest.raises(ModelError, match="built without it"):
-        create_backend(MODEL, "cuda")
+        create_backend(MODEL, "cuda", "onnx")
 
 
 def test_asking_for_the_cpu_does_not_touch_cuda(runtime):
     fake = runtime([CUDA, CPU], works=[CPU])
-    made = create_backend(MODEL, "cpu")
+    made = create_backend(MODEL, "cpu", "onnx")
     assert fake.asked == [CPU]
     assert made.notes == ()
-
-
-def network_file(path, dtype, shape, op="Identity"):
-    """Write a one-operator ONNX file."""
-    onnx = pytest.importorskip("onnx")
-    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    ends = [onnx.helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
-    if op == "Transpose":
-        ends[1] = onnx.helper.make_tensor_value_info("y", kind, ["n", "w", "h", 3])
-        node = onnx.helper.make_node(op, ["x"], ["y"], perm=[0, 2, 1, 3])
-    else:
-        node = onnx.helper.make_node(op, ["x"], ["y"])
-    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
-    opset = onnx.helper.make_opsetid("", 18)
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
-    return str(path)
 
 
 def test_a_network_of_ones_own_runs(tmp_path):
     path = network_file(tmp_path / "same.onnx", np.uint8, ["n", "h", "w", 3])
     frames = noise(2, 6, 5)
-    with create_backend(path, "cpu") as made:
+    with create_backend(path, "cpu", "onnx") as made:
         assert np.array_equal(made.run(frames), frames)
 
 
@@ -220,19 +207,19 @@ def test_a_network_of_ones_own_runs(tmp_path):
 def test_a_network_of_another_shape_is_refused(tmp_path, dtype, shape):
     path = network_file(tmp_path / "odd.onnx", dtype, shape)
     with pytest.raises(ModelError, match="does not take and give uint8 frames N×H×W×3"):
-        create_backend(path, "cpu")
+        create_backend(path, "cpu", "onnx")
 
 
 def test_a_network_of_one_size_is_refused(tmp_path):
     path = network_file(tmp_path / "fixed.onnx", np.uint8, [1, 256, 256, 3])
     with pytest.raises(ModelError, match="frames of a fixed size only"):
-        create_backend(path, "cpu")
+        create_backend(path, "cpu", "onnx")
 
 
 def test_a_network_that_changes_the_size_is_refused(tmp_path):
     path = network_file(tmp_path / "turn.onnx", np.uint8, ["n", "h", "w", 3], op="Transpose")
     with (
-        create_backend(path, "cpu") as made,
+        create_backend(path, "cpu", "onnx") as made,
         pytest.raises(ModelError, match="gives frames of another size"),
     ):
         made.run(noise(1, 4, 6))

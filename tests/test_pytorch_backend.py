@@ -24,7 +24,10 @@ NAMES = [info.name for info in available_models()]
 @pytest.mark.parametrize("size", [(48, 64), (41, 17), (1, 1)])
 def test_it_gives_what_onnx_runtime_gives(name, size):
     frames = np.stack([picture(*size, index) for index in range(2)])
-    with create_backend(name, "cpu") as onnx, create_backend(name, "cpu", "torch") as pytorch:
+    with (
+        create_backend(name, "cpu", "onnx") as onnx,
+        create_backend(name, "cpu", "torch") as pytorch,
+    ):
         expected, found = onnx.run(frames), pytorch.run(frames)
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - expected).max() <= 1
@@ -116,7 +119,7 @@ def test_a_graph_without_weights_is_named(tmp_path):
 
 
 def test_backends_and_files_that_do_not_go_together(weights):
-    with pytest.raises(UsageError, match="auto, onnx or torch"):
+    with pytest.raises(UsageError, match="auto, onnx, openvino or torch"):
         create_backend("attention-s", "cpu", "jax")
     assert "leave --backend onnx out" in refused(weights(), "cpu", "onnx")
     if not torch.cuda.is_available():

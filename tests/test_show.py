@@ -60,18 +60,19 @@ def test_a_name_without_a_card_is_a_sentence(name, words, capsys):
 
 def test_a_measurement_names_machine_model_and_every_stage():
     result = BenchResult(
-        model="attention-s", device="cpu", width=1280, height=720, batch=2, decode=310.4,
+        model="attention-s", device="cpu", runtime="ONNX Runtime 1.31.1", width=1280,
+        height=720, batch=2, decode=310.4,
         infer=12.5, encode=80.2, together=11.75, slowest_share=0.94, cpu="A processor", cores=4,
     )  # fmt: skip
     said = show_bench(result)
-    for words in ("attention-s on cpu, 1280x720, 2 frames a batch", "A processor, 4 cores",
-                  "310.4", "12.5", "80.2", "11.8", "94%"):  # fmt: skip
+    for words in ("attention-s on cpu (ONNX Runtime 1.31.1), 1280x720, 2 frames a batch",
+                  "A processor, 4 cores", "310.4", "12.5", "80.2", "11.8", "94%"):  # fmt: skip
         assert words in said
 
 
 def test_the_demonstration_tells_what_was_gained_and_where_it_is(tmp_path):
     result = DemoResult(
-        files=[tmp_path / "clean.mp4"], model="attention-m", device="cpu", frames=200,
+        files=[tmp_path / "clean.mp4"], model="attention-m", device="cpu", runtime="x", frames=200,
         frames_per_second=12.34, psnr_before=21.5, psnr_after=31.25, ssim_before=0.61,
         ssim_after=0.934,
     )  # fmt: skip

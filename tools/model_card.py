@@ -14,119 +14,41 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from streamderain.errors import InputError, ModelError, StreamderainError
+from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
 from streamderain.inference.create import create_backend
 from streamderain.models import NULL, ModelCard, Score, sha256_of_file
-from tools.evaluate import DRY, EVALUATIONS, PSNR_CAP, Evaluation, markdown
+from streamderain.networks import video
+from tools.card_texts import (
+    ALONE,
+    BODY,
+    BRIEFLY,
+    KINDS,
+    KINDS_OF_CLIPS,
+    KINDS_OF_PATCHES,
+    PICTURE_ENDS,
+    TERMS,
+    TRAINED_ON,
+    VARIED,
+    VARIED_CLIPS,
+    VIDEO_ENDS,
+    Kind,
+)
+from tools.evaluate import EVALUATIONS, PSNR_CAP, Evaluation, markdown
+from tools.evaluate_video import Scores
+from tools.evaluate_video import table as clips_table
 from tools.files import write_whole
 from tools.training.recipe import Recipe, load_recipe
 
-TRAINED_ON = (
-    "Rain100L and Rain100H, scenes 1 to 60; their rain layers and synthetic streaks over BSDS500 "
-    "and ImageNet sample photographs"
-)
-TERMS = (
-    "The weights were learnt from research data (Rain100L, Rain100H, BSDS500, ImageNet samples), "
-    "which is offered for research use; whoever uses them otherwise has to judge what that means."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What is said of a network: what it is for, its speed class, and whose it is."""
-
-    purpose: str
-    speed: str
-    source: str = "ours, after network A (`attention-embedding`); `docs/networks.md`"
-
-
-OFFLINE = "offline on a CPU, GPUs live"
-KINDS = {
-    "attention-s": Kind(
-        "every rain, picture by picture; the fast one", "real time on a CPU at small sizes"
-    ),
-    "attention-m": Kind(
-        "every rain, picture by picture; the good one", "offline on a CPU, small GPUs live"
-    ),
-    "attention-l": Kind("every rain, picture by picture; the best one", "data-centre GPUs"),
-    "attention-embedding": Kind(
-        "published network A, the reference; trained briefly", OFFLINE,
-        "Huang & Kang, IEEE document 10317431 and NTNU thesis 2023; the reconstruction is ours",
-    ),
-    "dtpnet-narrow": Kind(
-        "published network B, narrow; trained briefly", OFFLINE,
-        "DTPNet, Huang et al., Neurocomputing 2024; the narrow shape (24 channels of 64) is ours",
-    ),
-    "msdrnet-narrow": Kind(
-        "published network C, narrow; trained briefly", OFFLINE,
-        "MSDR-Net, Han et al., CAC 2022; the bottleneck and the width (a quarter) are ours",
-    ),
-    "dualstage-narrow": Kind(
-        "published network D, narrow; trained briefly", OFFLINE,
-        "Hou et al., J. Zhejiang Univ. 60(4), 2026; what the paper leaves open is ours",
-    ),
-}  # fmt: skip
-"""By the network's name."""
+CLIPS = TypeAdapter(dict[str, dict[str, Scores]])
+"""What ``tools.evaluate_video --json`` writes: scores by model and motion of the camera."""
 
 MEASURED_SIZE = (360, 640)
-
-BODY = """
-# {card.name}
-
-Takes the rain out of pictures: {card.purpose}.
-In (`frames`) and out (`derained`): uint8 N×H×W×3 RGB, every size free.
-
-| | |
-| --- | --- |
-| network | `{card.network}` (`streamderain/networks/`) |
-| source | {source} |
-| parameters | {card.parameters:,} |
-| multiplications | {card.macs_per_pixel:,.0f} a pixel, {gmac_1080p:,.0f} billion a 1080p frame |
-| memory | {card.bytes_per_pixel:,} bytes of activations a pixel, {gb_720p:.2f} GB a 720p frame |
-| speed class | {card.speed} |
-| trained for | {trained} |
-| SHA-256 | `{card.sha256}` |
-| of the PyTorch weights | `{card.pytorch_sha256}` |
-
-## Quality
-
-On the validation scenes of Rain100 (ids 61 to 70 without 69), which were not trained on: PSNR and
-SSIM of the 8-bit output, on Y of BT.601 and on RGB, means over pictures. `null` is the input
-itself. `dry` pictures have no rain and are compared with themselves: high figures mean that the
-network leaves them alone; a picture that comes out as it went in counts as {cap:.0f} dB.
-
-{table}
-
-{briefly}## What it learnt from
-
-{shares}
-
-One in eight of the pictures that layers and streaks were laid on went through JPEG; the clean
-pictures under them were varied in brightness down to a dim evening. It has not learnt rain of kinds
-that are not among these: drops on the lens, snow, rain in headlights at night.
-
-## Terms
-
-{terms}
-
-## Reproduce
-
-```
-{training}
-python -m tools.export_onnx runs/{run}/last.pt -o models/{card.name}.onnx
-python -m tools.evaluate models/{card.name}.onnx null --data DATA --json evaluation.json
-python -m tools.model_card models/{card.name}.onnx --evaluation evaluation.json
-```
-
-`docs/training.md` says what DATA holds.
-"""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -167,6 +89,20 @@ def read_evaluations(path: Path, sha256: str) -> tuple[Evaluation, Evaluation]:
     return ours[0], null[0]
 
 
+def read_clips(path: Path) -> str:
+    """Return what ``tools.evaluate_video --json`` wrote, as a Markdown table.
+
+    Raises:
+        InputError: the file is missing or isn't that.
+    """
+    try:
+        return clips_table(CLIPS.validate_json(path.read_bytes()))
+    except (OSError, ValidationError) as error:
+        raise InputError(
+            f"{path} can't be read as what tools.evaluate_video --json wrote"
+        ) from error
+
+
 def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int = 0) -> ModelCard:
     """Return the front matter of a network's card.
 
@@ -191,6 +127,7 @@ def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int
         parameters=int(metadata["parameters"]),
         macs_per_pixel=float(metadata["macs_per_pixel"]),
         bytes_per_pixel=bytes_per_pixel(path),
+        precision=kind.precision,
         training_steps=steps_before + int(metadata["training_steps"]),
         sha256=sha256,
         pytorch_sha256=sha256_of_file(weights) if weights.is_file() else None,
@@ -241,21 +178,6 @@ def recipes_of(network: str, folder: Path = Path("configs/train")) -> list[Path]
     return [first, finish] if finish.exists() else [first]
 
 
-BRIEFLY = """\
-These weights had an hour of one CPU core or less: enough to run and to compare, far from what the
-paper reports. The recipe is ready to go on: with more `--steps`, a finished run continues where it
-stands.
-
-"""
-
-KINDS_OF_PATCHES = {
-    "pairs": "pairs of Rain100L and Rain100H, scenes 1 to 60",
-    "layers": "their rain layers over other clean pictures",
-    "synthetic": "synthetic streaks (`streamderain/rain/`) over clean pictures",
-    "dry": f"{DRY} pictures, with themselves as the target",
-}
-
-
 def mixture_of(recipes: Sequence[Recipe]) -> dict[str, float]:
     """Return the shares of the kinds of patches over all steps, which sum to 1."""
     steps = sum(recipe.steps for recipe in recipes)
@@ -267,10 +189,23 @@ def mixture_of(recipes: Sequence[Recipe]) -> dict[str, float]:
     return shares
 
 
-def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recipe]) -> str:
-    """Return the whole card as Markdown; the recipes are in the order of the training."""
+def render(
+    card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recipe], clips: str = ""
+) -> str:
+    """Return the whole card as Markdown.
+
+    Args:
+        card: the front matter.
+        null: the scores of the input itself.
+        recipes: in the order of the training.
+        clips: a video network's table on clips, as Markdown.
+    """
     front = yaml.safe_dump(card.model_dump(), sort_keys=False, allow_unicode=True, width=100)
     shares = mixture_of(list(recipes.values()))
+    kinds = KINDS_OF_PATCHES
+    if clips:
+        kinds = KINDS_OF_CLIPS
+        shares["layers"] += shares.pop("pairs")  # both are layers there
     planned = sum(recipe.steps for recipe in recipes.values())
     trained = f"{card.training_steps:,} of {planned:,} steps"
     starts = [recipe.start for recipe in recipes.values() if recipe.start]
@@ -291,10 +226,11 @@ def render(card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recip
         cap=PSNR_CAP,
         terms=textwrap.fill(card.terms, 100),
         table=markdown({card.name: card.validation, NULL: null}),
+        ends=VIDEO_ENDS if clips else PICTURE_ENDS,
+        varied=VARIED_CLIPS if clips else VARIED,
+        clips=ALONE.format(table=clips) if clips else "",
         shares="\n".join(
-            f"- {shares[kind]:.0%} {text}"
-            for kind, text in KINDS_OF_PATCHES.items()
-            if shares[kind]
+            f"- {shares[kind]:.0%} {text}" for kind, text in kinds.items() if shares[kind]
         ),
         training="\n".join(
             f"python -m tools.train configs/train/{name}.yaml --data DATA --out runs/{name}"
@@ -311,6 +247,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("onnx", type=Path, metavar="NAME.onnx")
     parser.add_argument("--evaluation", type=Path, required=True, help="tools.evaluate --json")
     parser.add_argument(
+        "--clips", type=Path, help="of a video network: tools.evaluate_video --json"
+    )
+    parser.add_argument(
         "--recipe", type=Path, nargs="+", metavar="YAML",
         help="in order of training (default: <network>.yaml and <network>-finish.yaml)",
     )  # fmt: skip
@@ -324,7 +263,12 @@ def main(arguments: list[str] | None = None) -> int:
         recipes = {path: load_recipe(path) for path in paths}
         before = sum(recipe.steps for recipe in list(recipes.values())[:-1])
         card = make_card(args.onnx, evaluation, sha256, before)
-        text = render(card, null.sets, recipes)
+        clips = read_clips(args.clips) if args.clips is not None else ""
+        if bool(clips) != (card.network in video.CONFIGS):
+            raise UsageError(
+                f"--clips goes with video networks and is needed there; this is {card.network}"
+            )
+        text = render(card, null.sets, recipes, clips)
         write_whole(args.onnx.with_suffix(".md"), text.encode())
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -27,7 +27,7 @@ ModelOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
 BackendOption = Annotated[
     str,
-    typer.Option(metavar="auto|onnx|torch", help="What runs the network; torch needs PyTorch."),
+    typer.Option(metavar="auto|onnx|openvino|torch", help="What runs the network."),
 ]
 
 

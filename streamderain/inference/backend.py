@@ -27,6 +27,7 @@ class Backend(Closable, Protocol):
         name: of the network.
         model: where it is, its terms and figures.
         device: what it really runs on, ``cpu`` or ``cuda``.
+        runtime: what runs it, with its version.
         inputs: channels that it takes, :data:`PICTURE` or :data:`VIDEO`.
         notes: what the user should hear of once, one sentence each, such as that CUDA was
             installed but could not be started.
@@ -42,6 +43,10 @@ class Backend(Closable, Protocol):
 
     @property
     def device(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def runtime(self) -> str:  # noqa: D102
         ...
 
     @property
@@ -73,6 +78,7 @@ class NullBackend(ClosesAtExit):
 
     name = NULL
     device = "cpu"
+    runtime = "none"
     inputs = PICTURE
     notes = ()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import Backend, NullBackend
-from streamderain.inference.onnx import DEVICES, OnnxBackend
+from streamderain.inference.onnx import DEVICES, OnnxBackend, cuda_is_built_in
 from streamderain.models import NULL, resolve_model
 
 __all__ = ["BACKENDS", "create_backend"]
 
-BACKENDS = ("auto", "onnx", "torch")
+BACKENDS = ("auto", "onnx", "openvino", "torch")
 
 
 def create_backend(model: str, device: str = "auto", backend: str = "auto") -> Backend:
@@ -19,7 +19,8 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
         model: a shipped name, ``null``, or the path of an ``.onnx`` or ``.safetensors`` file.
         device: ``cpu``, ``cuda`` (an error where it can't be had), or ``auto``: CUDA where it
             works, else the CPU.
-        backend: ``onnx``, ``torch``, or ``auto``: PyTorch for ``.safetensors``, else ONNX Runtime.
+        backend: ``onnx``, ``openvino``, ``torch``, or ``auto``: PyTorch for ``.safetensors``;
+            else, on the CPU, OpenVINO where it is installed; else ONNX Runtime.
 
     Raises:
         UsageError: no such device or backend.
@@ -28,16 +29,31 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
     if device not in DEVICES:
         raise UsageError(f"the device is auto, cpu or cuda, not {device!r}")
     if backend not in BACKENDS:
-        raise UsageError(f"the backend is auto, onnx or torch, not {backend!r}")
+        raise UsageError(f"the backend is auto, onnx, openvino or torch, not {backend!r}")
     info = resolve_model(model)
     if info.path is None:
         assert info.name == NULL
         return NullBackend()
     pytorch_file = info.path.suffix == ".safetensors"
-    if pytorch_file and backend == "onnx":
-        raise ModelError(f"{info.path} is for PyTorch; leave --backend onnx out")
+    if pytorch_file and backend in ("onnx", "openvino"):
+        raise ModelError(f"{info.path} is for PyTorch; leave --backend {backend} out")
     if pytorch_file or backend == "torch":
         from streamderain.inference.pytorch import PyTorchBackend
 
         return PyTorchBackend(info, device)
+    if backend == "openvino" or (backend == "auto" and _prefers_openvino(device)):
+        from streamderain.inference.openvino import OpenVinoBackend
+
+        if device == "cuda":
+            raise UsageError(
+                "OpenVINO runs on the CPU; leave --device cuda or --backend openvino out"
+            )
+        return OpenVinoBackend(info)
     return OnnxBackend(info, device)
+
+
+def _prefers_openvino(device: str) -> bool:
+    """Say whether OpenVINO is there and nothing faster."""
+    from streamderain.inference.openvino import has_openvino
+
+    return device != "cuda" and (device == "cpu" or not cuda_is_built_in()) and has_openvino()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,21 @@ import numpy as np
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
-from streamderain.inference.backend import PICTURE, VIDEO, Frames
+from streamderain.inference.backend import Frames
+from streamderain.inference.graphs import (
+    End,
+    check_result,
+    check_signature,
+    failed,
+    one_line,
+    usable_cores,
+)
 from streamderain.models import ModelInfo
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["DEVICES", "OnnxBackend"]
+__all__ = ["DEVICES", "OnnxBackend", "cuda_is_built_in"]
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -54,9 +61,11 @@ class OnnxBackend(ClosesAtExit):
             if device == "cuda":
                 raise ModelError(f"{reason}, or use --device cpu")
             self.notes = (f"{reason}. Everything runs on the CPU.",)
-        _check_signature(session, info)
+        self.inputs = check_signature(
+            info, list(map(_end, session.get_inputs())), list(map(_end, session.get_outputs()))
+        )
+        self.runtime = f"ONNX Runtime {ort.__version__}"
         self._input = session.get_inputs()[0].name
-        self.inputs = int(session.get_inputs()[0].shape[3])
         self._session: onnxruntime.InferenceSession | None = session
 
     def run(self, frames: Frames) -> Frames:
@@ -70,21 +79,20 @@ class OnnxBackend(ClosesAtExit):
         try:
             (derained,) = self._session.run(None, {self._input: frames})
         except Exception as error:
-            raise ModelError(
-                f"the model {self.name} failed on frames of {frames.shape[2]}x{frames.shape[1]} "
-                f"(batch {frames.shape[0]}): {_one_line(error)}"
-            ) from error
-        result = np.asarray(derained)
-        if result.shape != (*frames.shape[:3], PICTURE):
-            raise ModelError(
-                f"the model {self.name} gives frames of another size than it takes: "
-                f"{result.shape} for {frames.shape}; streamderain needs them equal"
-            )
-        return result
+            raise failed(self.name, frames, error) from error
+        return check_result(self.name, frames, np.asarray(derained))
 
     def close(self) -> None:
         """Let go of the session and its memory."""
         self._session = None
+
+
+def cuda_is_built_in() -> bool:
+    """Say whether ONNX Runtime is installed and was built with CUDA."""
+    try:
+        return CUDA in _import_runtime().get_available_providers()
+    except ModelError:
+        return False
 
 
 def _import_runtime() -> ModuleType:
@@ -97,7 +105,7 @@ def _import_runtime() -> ModuleType:
         ) from error
     except ImportError as error:
         raise ModelError(
-            f"ONNX Runtime is installed but can't be loaded ({_one_line(error)}); "
+            f"ONNX Runtime is installed but can't be loaded ({one_line(error)}); "
             "run: pip install --force-reinstall onnxruntime"
         ) from error
     runtime: ModuleType = onnxruntime
@@ -119,7 +127,7 @@ def _open_session(
 ) -> onnxruntime.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what fails is raised; the log would only repeat it
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or usable_cores()
     options.enable_mem_pattern = False
     # A spinning thread takes the core that decoding and encoding need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -128,7 +136,7 @@ def _open_session(
             return ort.InferenceSession(str(info.path), options, providers=providers)
     except Exception as error:
         raise ModelError(
-            f"{info.path} can't be loaded as an ONNX model: {_one_line(error)}"
+            f"{info.path} can't be loaded as an ONNX model: {one_line(error)}"
         ) from error
 
 
@@ -148,32 +156,7 @@ def _quiet_cuda(ort: ModuleType) -> Iterator[None]:
         ort.set_default_logger_severity(warnings_and_above)
 
 
-def _check_signature(session: onnxruntime.InferenceSession, info: ModelInfo) -> None:
-    ends = [*session.get_inputs(), *session.get_outputs()]
-    found = ", ".join(f"{end.name}: {end.type} {end.shape}" for end in ends)
-    fits = len(ends) == 2 and _is_frames(ends[0], (PICTURE, VIDEO))
-    if not fits or not _is_frames(ends[1], (PICTURE,)):
-        raise ModelError(
-            f"{info.path} does not take and give uint8 frames N×H×W×3 (it has {found}); "
-            "put the conversion inside the graph, as the shipped models do"
-        )
-    if any(isinstance(size, int) for size in ends[0].shape[:3]):
-        raise ModelError(
-            f"{info.path} takes frames of a fixed size only (it has {found}); "
-            "export it with batch, height and width free"
-        )
-
-
-def _is_frames(end: Any, channels: tuple[int, ...]) -> bool:
-    return end.type == "tensor(uint8)" and len(end.shape) == 4 and end.shape[3] in channels
-
-
-def _cores() -> int:
-    """Return how many cores the process may use, which is not how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _end(end: Any) -> End:
+    kind = end.type.removeprefix("tensor(").removesuffix(")")
+    sizes = tuple(size if isinstance(size, int) else None for size in end.shape)
+    return End(end.name, kind, sizes)

@@ -46,6 +46,7 @@ class PyTorchBackend(ClosesAtExit):
         self.name, self.model = info.name, info
         self.device = "cuda" if has_cuda and device != "cpu" else "cpu"
         self.notes: tuple[str, ...] = ()
+        self.runtime = f"PyTorch {torch.__version__}"
         self._torch = torch
         self._where = torch.device(self.device)
         self._graph = _load(info, self._where)

@@ -24,6 +24,7 @@ class CheckpointBackend(ClosesAtExit):
     """
 
     device = "cpu"
+    runtime = f"PyTorch {torch.__version__}"
     notes = ()
 
     def __init__(self, path: Path) -> None:

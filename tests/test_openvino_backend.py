@@ -1,0 +1,129 @@
+"""Networks on OpenVINO: what ONNX Runtime gives, faster; and what can be wrong with it."""
+
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino")
+
+from streamderain.errors import ModelError, UsageError
+from streamderain.inference.create import create_backend
+from streamderain.inference.onnx import OnnxBackend
+from streamderain.inference.openvino import SHAPES_KEPT, OpenVinoBackend
+from streamderain.models import resolve_model
+from tests.graphs import network_file
+
+
+def frames(shape, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, channels), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    info = resolve_model("attention-s")
+    with OnnxBackend(info, "cpu") as onnx, OpenVinoBackend(info, precision="f32") as openvino:
+        yield onnx, openvino
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 31, 47), (1, 64, 96), (3, 5, 70)])
+def test_it_gives_what_onnx_runtime_gives(pair, shape):
+    onnx, openvino = pair
+    given = frames(shape)
+    expected = onnx.run(given).astype(int)
+    # With free sizes first, then compiled for this shape.
+    for _ in range(3):
+        assert np.abs(openvino.run(given) - expected).max() <= 1
+
+
+def test_a_video_network_takes_seven_channels():
+    info = resolve_model("video-m")
+    given = frames((1, 40, 56), 7)
+    with OnnxBackend(info, "cpu") as onnx, OpenVinoBackend(info, precision="f32") as openvino:
+        assert openvino.inputs == onnx.inputs == 7
+        assert np.abs(openvino.run(given).astype(int) - onnx.run(given)).max() <= 1
+
+
+def test_bfloat16_is_a_few_levels_apart(pair):
+    onnx, _ = pair
+    given = frames((1, 96, 128)) // 2
+    with OpenVinoBackend(resolve_model("attention-s"), precision="bf16") as reduced:
+        error = reduced.run(given).astype(int) - onnx.run(given)
+    assert np.abs(error).max() <= 6
+    assert 10 * np.log10(255**2 / np.mean(error.astype(float) ** 2)) > 46
+
+
+def test_results_stay_what_they_were_when_the_next_run_comes(pair):
+    _, openvino = pair
+    first = openvino.run(frames((1, 16, 16), seed=1))
+    kept = first.copy()
+    openvino.run(frames((1, 16, 16), seed=2))
+    assert np.array_equal(first, kept)
+
+
+def test_networks_for_old_shapes_are_let_go(pair):
+    _, openvino = pair
+    for side in (8, 12, 16, 20, 24):
+        for _ in range(2):
+            openvino.run(frames((1, side, side)))
+    assert len(openvino._compiled) == SHAPES_KEPT
+
+
+def test_reduced_precision_needs_the_leave_of_the_card():
+    with OpenVinoBackend(resolve_model("dualstage-narrow")) as backend:
+        assert backend.precision == "f32"
+
+
+def test_it_is_taken_where_it_is_installed(monkeypatch):
+    with create_backend("attention-s", "cpu") as backend:
+        assert backend.runtime.startswith("OpenVINO 20")
+    with create_backend("attention-s", "cpu", "onnx") as backend:
+        assert backend.runtime.startswith("ONNX Runtime ")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with create_backend("attention-s", "cpu") as backend:
+        assert backend.runtime.startswith("ONNX Runtime ")
+    with pytest.raises(ModelError, match=r"pip install 'streamderain\[openvino\]'"):
+        create_backend("attention-s", "cpu", "openvino")
+
+
+def test_it_runs_on_the_cpu_alone():
+    with pytest.raises(UsageError, match="leave --device cuda or --backend openvino out"):
+        create_backend("attention-s", "cuda", "openvino")
+
+
+def test_what_is_no_model_is_a_sentence(tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"this is no graph")
+    with pytest.raises(ModelError, match=r"broken\.onnx can't be loaded as an ONNX model"):
+        create_backend(str(path), "cpu", "openvino")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "said"),
+    [
+        (np.float32, ["n", "h", "w", 3], "does not take and give uint8 frames"),
+        (np.uint8, ["n", "h", "w", 4], "does not take and give uint8 frames"),
+        (np.uint8, ["n", 32, "w", 3], "takes frames of a fixed size only"),
+    ],
+)
+def test_graphs_of_another_shape_are_refused(tmp_path, dtype, shape, said):
+    path = network_file(tmp_path / "other.onnx", dtype, shape)
+    with pytest.raises(ModelError, match=said):
+        create_backend(path, "cpu", "openvino")
+
+
+def test_a_network_that_changes_the_size_is_refused(tmp_path):
+    path = network_file(tmp_path / "turn.onnx", np.uint8, ["n", "h", "w", 3], op="Transpose")
+    with (
+        create_backend(path, "cpu", "openvino") as made,
+        pytest.raises(ModelError, match="gives frames of another size"),
+    ):
+        made.run(frames((1, 4, 6)))
+
+
+def test_a_closed_one_says_so():
+    backend = create_backend("attention-s", "cpu", "openvino")
+    backend.close()
+    backend.close()
+    with pytest.raises(ModelError, match="attention-s was closed"):
+        backend.run(frames((1, 8, 8)))
