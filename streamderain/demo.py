@@ -15,6 +15,7 @@ from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
+from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader
 from streamderain.report import JobReport
@@ -145,7 +146,7 @@ def run_demo(
         judge = _Judge(reader.clean_frame)
         still = _Still(files[-1], (reader.format.frames or 1) // 2, overwrite=overwrite)
         writer = FanOutWriter([*targets, (judge, _derained), (still, split)])
-        derainer = Derainer(backend, keep_original=True)
+        derainer = Derainer(backend, keep_original=True, lookahead=MAX_LOOKAHEAD)
         size = (reader.format.height, reader.format.width)
         progress.start("demo", reader.format.frames)
         pipeline = Pipeline(

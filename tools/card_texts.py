@@ -8,8 +8,9 @@ from typing import Literal
 from tools.evaluate import DRY
 
 __all__ = [
-    "ALONE", "BODY", "BRIEFLY", "KINDS", "KINDS_OF_CLIPS", "KINDS_OF_PATCHES", "PICTURE_ENDS", "TERMS",
-    "TRAINED_ON", "VARIED", "VARIED_CLIPS", "VIDEO_ENDS", "Kind",
+    "ALONE", "BODY", "BRIEFLY", "KINDS", "KINDS_OF_CLIPS", "KINDS_OF_PATCHES", "PICTURE_COMMAND",
+    "PICTURE_ENDS", "TERMS", "TRAINED_ON", "VARIED", "VARIED_CLIPS", "VIDEO_COMMAND", "VIDEO_ENDS",
+    "Kind",
 ]  # fmt: skip
 
 TRAINED_ON = (
@@ -101,8 +102,10 @@ network leaves them alone; a picture that comes out as it went in counts as {cap
 
 {shares}
 
-{varied} It has not learnt rain of kinds
-that are not among these: drops on the lens, snow, rain in headlights at night.
+{varied}
+
+It has not learnt rain of kinds that are not among these: drops on the lens, snow, rain in
+headlights at night.
 
 ## Terms
 
@@ -114,7 +117,7 @@ that are not among these: drops on the lens, snow, rain in headlights at night.
 {training}
 python -m tools.export_onnx runs/{run}/last.pt -o models/{card.name}.onnx
 python -m tools.evaluate models/{card.name}.onnx null --data DATA --json evaluation.json
-python -m tools.model_card models/{card.name}.onnx --evaluation evaluation.json
+{card_command}
 ```
 
 `docs/training.md` says what DATA holds.
@@ -134,6 +137,11 @@ the same scenes (`python -m tools.evaluate_video`):
 
 """
 
+PICTURE_COMMAND = "python -m tools.model_card models/{name}.onnx --evaluation evaluation.json"
+VIDEO_COMMAND = """\
+python -m tools.evaluate_video models/{name}.onnx attention-m null --data DATA --json clips.json
+python -m tools.model_card models/{name}.onnx --evaluation evaluation.json --clips clips.json"""
+
 BRIEFLY = """\
 These weights had an hour of one CPU core or less: enough to run and to compare, far from what the
 paper reports. The recipe is ready to go on: with more `--steps`, a finished run continues where it
@@ -146,8 +154,8 @@ One in eight of the pictures that layers and streaks were laid on went through J
 pictures under them were varied in brightness down to a dim evening."""
 VARIED_CLIPS = """\
 Clips are photographs in motion (`tools/clips.py`): a camera that stands, trembles or pans, things
-that move in front of it. Half of them have a sensor's noise, a third went through H.264, a third are
-darker, down to a dim evening. Of a third of the frames the past was forgotten."""
+that move in front of it. Half of them have a sensor's noise, a third went through H.264, a third
+are darker, down to a dim evening. Of a third of the frames the past was forgotten."""
 
 KINDS_OF_CLIPS = {
     "layers": "clips in rain layers of Rain100L and Rain100H, scenes 1 to 60",
