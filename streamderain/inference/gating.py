@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig, RainGate
-from streamderain.inference.gauge import RainGauge, features, score_of
+from streamderain.inference.gauge import RainGauge, score_of
 
 __all__ = ["DRY", "RainWatch", "judged"]
 
@@ -31,7 +31,7 @@ class RainWatch:
         if self._gate is None or frame.bypass is not None:
             return
         sums = self._gauge.measure(frame.pixels)
-        frame.rain = None if sums is None else score_of(features(sums))
+        frame.rain = None if sums is None else score_of(sums)
         if not self._gate.step(frame.rain):
             frame.bypass = DRY
 
@@ -70,7 +70,7 @@ def judged(frames: Iterable[Frame], config: GateConfig | None = None) -> Iterato
             continue
         sums = gauge.measure(frame.pixels)
         if sums is not None:
-            score = score_of(features(sums))
+            score = score_of(sums)
             yield from map(decided, waiting[:-1])
             del waiting[:-1]
     yield from map(decided, waiting)

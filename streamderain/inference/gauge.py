@@ -41,8 +41,8 @@ WEAK, STRONG = 3, 8
 LENGTH = 4
 """Pixels along which a streak looks like itself."""
 SLANTS = (-3, -1, 0, 1, 3)
-EVERYWHERE = 0.08, 0.16
-"""Share of the patches that take part: so few are no rain, with so many it counts fully."""
+EVERYWHERE = 1.5, 3.0
+"""Patches that take part: so few are no rain, with so many it counts fully."""
 
 SUMMED = 12
 """Sums over the whole picture; one for each patch comes after them."""
@@ -224,13 +224,16 @@ def _network() -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     return [(np.array(layer["weight"]), np.array(layer["bias"])) for layer in stored["layers"]]
 
 
-def score_of(found: NDArray[np.float64]) -> float:
-    """Return the score 0 to 1 of :func:`features`.
+def score_of(sums: Sums) -> float:
+    """Return the score 0 to 1 of averaged sums.
 
     Nothing rains in one place alone: what one or two patches show doesn't count.
     """
-    few, many = EVERYWHERE
-    everywhere = min(1.0, max(0.0, (float(found[-1]) - few) / (many - few)))
+    found = features(sums)
+    patches = len(sums) - SUMMED
+    few, many = (min(count, 0.8 * patches) for count in EVERYWHERE)
+    taking_part = float(found[-1]) * patches
+    everywhere = 1.0 if many <= few else min(1.0, max(0.0, (taking_part - few) / (many - few)))
     *hidden, (weight, bias) = _network()
     for w, b in hidden:
         found = np.tanh(w @ found + b)
@@ -265,7 +268,7 @@ class RainGauge:
     def step(self, frame: Pixels) -> float:
         """Return the score 0 to 1 after one more frame, uint8 H×W×3 RGB."""
         sums = self.measure(frame)
-        return 1.0 if sums is None else score_of(features(sums))
+        return 1.0 if sums is None else score_of(sums)
 
     def measure(self, frame: Pixels) -> Sums | None:
         """Take one more frame; return the averaged sums, None before the third."""

@@ -1,0 +1,85 @@
+"""The rain gate judged on clips, and what the past is worth, drawn."""
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
+
+from streamderain.inference.backend import NullBackend
+from tests.clips import picture
+from tools import evaluate_gauge, temporal_figures
+from tools.evaluate_video import judge
+from tools.training.data import VALIDATION_IDS
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data folder of small pictures, with a little rain where it belongs."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for index in (1, 2, 3, 4, *VALIDATION_IDS):
+        clean = picture(180, 320, index) // 2 + 40
+        streaks = cv2.blur((rng.random(clean.shape[:2]) > 0.99).astype(np.float32), (1, 9)) * 900
+        rainy = np.clip(clean + streaks[..., None], 0, 255).astype(np.uint8)
+        for kind, pixels in (("clean", clean), ("light", rainy), ("heavy", rainy)):
+            path = root / "rain100" / kind / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), pixels)
+    (root / "clean" / "photos").mkdir(parents=True)
+    assert cv2.imwrite(str(root / "clean" / "photos" / "a.png"), picture(150, 210, 400))
+    return root
+
+
+def test_the_gate_is_told_by_what_clips_show(data, capsys):
+    kinds = ["dimmed", "rain"]
+    asked = [word for kind in kinds for word in ("--kind", kind)]
+    assert evaluate_gauge.main(["--data", str(data), "--clips", "2", *asked]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| dimmed", "| rain"]
+    assert rows[0][1:] == ["100.0%", "2 of 2 |"]
+    assert rows[1][1:] == ["0.0%", "0 of 2 |"]
+
+
+def test_the_same_seed_gives_the_same_clip(data):
+    stills = [picture(150, 210, index) for index in range(2)]
+    make = [evaluate_gauge.clip_of("snow", stills, 1, None, seed) for seed in (3, 3, 4)]
+    assert all(np.array_equal(a, b) for a, b in zip(make[0], make[1], strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(make[0], make[2], strict=True))
+
+
+def test_missing_data_is_a_sentence(tmp_path, capsys):
+    assert evaluate_gauge.main(["--data", str(tmp_path / "none")]) == 1
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_camera_pans_at_the_speed_it_should():
+    stills = [picture(300, 420, index) for index in range(2)]
+    still, slow, fast = (
+        next(iter(temporal_figures.panning_clips(stills, speed, 1))) for speed in (0.0, 1.0, 8.0)
+    )
+    assert (still.motion, slow.motion) == ("fixed", "pan")
+    change = [
+        float(np.mean([np.abs(b.astype(int) - a).mean()
+                       for a, b in zip(clip.truth.frames, clip.truth.frames[1:], strict=False)]))
+        for clip in (still, slow, fast)
+    ]  # fmt: skip
+    assert change[0] < change[1] < change[2]
+    assert judge(NullBackend(), slow).all < 45
+
+
+def test_both_charts_are_drawn(tmp_path, data, capsys):
+    target = tmp_path / "temporal.png"
+    arguments = ["null", "null", "--data", str(data), "--scenes", "2", "-o", str(target)]
+    assert temporal_figures.main(arguments) == 0
+    assert cv2.imread(str(target)).shape[1] > 1000
+    said = capsys.readouterr().out
+    assert "| frames remembered | 2 | 3 | 4 | 5 | 7 | 9 | null |" in said
+    assert "| pixels a frame | 0 | 0.25 |" in said
+
+
+def test_what_is_no_picture_is_refused_before_any_work(tmp_path, data, capsys):
+    arguments = ["null", "null", "--data", str(data), "-o", str(tmp_path / "a.txt")]
+    assert temporal_figures.main(arguments) == 2
+    assert "a.txt should end in one of" in capsys.readouterr().err
