@@ -45,7 +45,7 @@ KINDS = {
     ),
     "video-s": Kind(
         "every rain, by a camera's last frames; the fast one", "real time on a CPU",
-        "ours: `attention-s` that sees the past as well; `docs/temporal.md`", "bf16",
+        "ours: `attention-xs` that sees the past as well; `docs/temporal.md`", "bf16",
     ),
     "video-m": Kind(
         "every rain, by a camera's last frames; the good one", "offline on a CPU, small GPUs live",

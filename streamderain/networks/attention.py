@@ -41,6 +41,13 @@ class AttentionConfig:
 
 
 CONFIGS: dict[str, AttentionConfig] = {
+    "attention-xs": AttentionConfig(
+        stride=4,
+        widths=(48, 80),
+        encoder=(1, 4),
+        decoder=(1,),
+        attention=(16,),
+    ),
     "attention-s": AttentionConfig(
         stride=2,
         widths=(16, 48, 80),
