@@ -40,6 +40,9 @@ CUT = 0.5
 CUT_ROOM = 0.4
 """Of what usually stays, a new scene leaves less than this share."""
 
+JUMP = 0.2
+"""Share of the picture's sides by which it moves on in one frame where a new scene begins."""
+
 DENSITY_SAMPLES = 120
 """Samples along the picture's shorter side by which the density of the rain is told."""
 HIDDEN = 12
@@ -162,7 +165,7 @@ class TemporalPrior:
         movement: Movement | None = None
         if self._reference is not None and self._last is not None:
             movement = measure(self._reference, luma, self._movement)
-            if self._is_cut(changed(self._last, luma, movement)):
+            if _is_jump(movement, frame) or self._is_cut(changed(self._last, luma, movement)):
                 self.reset()
                 movement = None
         if movement is not None:
@@ -192,6 +195,12 @@ class TemporalPrior:
         self._movement = movement.down, movement.right
         if max(abs(movement.down), abs(movement.right)) >= STILL:
             self._place = self._place[0] + movement.down, self._place[1] + movement.right
+
+
+def _is_jump(movement: Movement, frame: Pixels) -> bool:
+    """Say whether a camera was knocked aside: nobody turns it as fast as that."""
+    height, width = frame.shape[:2]
+    return max(abs(movement.down) / height, abs(movement.right) / width) > JUMP
 
 
 def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembered]) -> Prior:

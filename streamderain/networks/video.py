@@ -28,8 +28,8 @@ CONFIGS: dict[str, AttentionConfig] = {
 }
 """The pictures' networks; in the larger one, a narrower first attention pays for the inputs.
 
-The smaller one begins at a quarter of the resolution: with a past it loses little by that, and it is
-real time on two cores."""
+The smaller one begins at a quarter of the resolution: with a past it loses little by that, and it
+is real time on two cores."""
 
 PRIOR_CHANNELS = 4
 """The prior's RGB and its reliability, after the frame's RGB."""
