@@ -200,7 +200,7 @@ class TemporalPrior:
 def _is_jump(movement: Movement, frame: Pixels) -> bool:
     """Say whether a camera was knocked aside: nobody turns it as fast as that."""
     height, width = frame.shape[:2]
-    return max(abs(movement.down) / height, abs(movement.right) / width) > JUMP
+    return bool(max(abs(movement.down) / height, abs(movement.right) / width) > JUMP)
 
 
 def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembered]) -> Prior:
