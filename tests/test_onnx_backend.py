@@ -10,6 +10,7 @@ from streamderain import metrics
 from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import NullBackend
 from streamderain.inference.create import create_backend
+from streamderain.inference.derainer import derain
 from streamderain.inference.onnx import CPU, CUDA, OnnxBackend
 from streamderain.models import available_models, resolve_model
 from streamderain.rain.streaks import RainConfig, RainField
@@ -67,7 +68,7 @@ def test_every_shipped_model_takes_rain_away_and_leaves_dry_pictures(name):
     rain = RainField(160, 208, RainConfig(density=4000, brightness=0.8), seed=3).layer()
     rainy = np.minimum(clean + 255 * rain[..., None], 255).astype(np.uint8)
     with create_backend(name, "cpu", "onnx") as made:
-        derained, dry = made.run(np.stack([rainy, clean]))
+        derained, dry = derain(made, [rainy, clean])
     assert metrics.psnr(derained, clean) > metrics.psnr(rainy, clean) + 3
     assert metrics.psnr(dry, clean) > 40
 

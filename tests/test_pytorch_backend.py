@@ -10,6 +10,7 @@ safetensors_torch = pytest.importorskip("safetensors.torch")
 
 from streamderain.cli import main  # noqa: E402
 from streamderain.errors import ModelError, UsageError  # noqa: E402
+from streamderain.inference.backend import VIDEO  # noqa: E402
 from streamderain.inference.create import create_backend  # noqa: E402
 from streamderain.inference.pytorch import PyTorchBackend, read_weights  # noqa: E402
 from streamderain.models import available_models, resolve_model  # noqa: E402
@@ -28,6 +29,8 @@ def test_it_gives_what_onnx_runtime_gives(name, size):
         create_backend(name, "cpu", "onnx") as onnx,
         create_backend(name, "cpu", "torch") as pytorch,
     ):
+        if onnx.inputs == VIDEO:  # some past, trusted here and there
+            frames = np.concatenate([frames, frames[::-1], frames[..., :1]], axis=3)
         expected, found = onnx.run(frames), pytorch.run(frames)
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - expected).max() <= 1
