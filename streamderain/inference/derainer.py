@@ -12,7 +12,7 @@ from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
 from streamderain.inference.prior import Prior, no_prior
-from streamderain.inference.remembering import remembered
+from streamderain.inference.remembering import check_lookahead, remembered
 from streamderain.inference.tiling import choose_tile, run_tiled
 from streamderain.models import NULL
 
@@ -59,6 +59,9 @@ class Derainer:
         keep_original: keep what came in as ``Frame.original``, for comparisons.
         gate: when it rains; dry frames pass as they came (``bypass="dry"``). None derains all.
         lookahead: frames after each that a video network's prior is made of as well, 0 to 4.
+
+    Raises:
+        ValueError: no such lookahead.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Derainer:
         gate: GateConfig | None = None,
         lookahead: int = 0,
     ) -> None:
+        check_lookahead(lookahead)
         self._backend = backend
         self._batch = batch
         self._keep_original = keep_original

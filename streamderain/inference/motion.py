@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Luma", "Movement", "changed", "measure", "prepare"]
+__all__ = ["Luma", "Movement", "changed", "measure", "prepare", "prepare_small"]
 
 COARSE_WIDTH = 160
 BLOCKS_WIDTH = 16
@@ -29,6 +29,8 @@ CHANGED = 16.0
 """Levels by which a block has to differ to be another one."""
 STRUCTURE = 5.0
 """Standard deviation, in levels, from which on a block has a structure; rain in it has less."""
+LIT = 0.2
+"""Change of the light, as a share, that is one; rain brightens a picture by less."""
 ALIKE = 0.25
 """Correlation of blocks that show the same."""
 
@@ -38,11 +40,13 @@ class Luma:
     """The brightness of a picture, as :func:`measure` and :func:`changed` compare it.
 
     Attributes:
+        small: uint8, at most 960 pixels wide.
         fine: float32, at most 960 pixels wide, a little smoothed.
         coarse: float32, at most 160 wide, without streaks: of the darkest pixels around each.
         reduction: pixels of the picture for one of ``fine``.
     """
 
+    small: NDArray[np.uint8]
     fine: NDArray[np.float32]
     coarse: NDArray[np.float32]
     reduction: float
@@ -64,10 +68,15 @@ def prepare(picture: NDArray[np.uint8]) -> Luma:
         reduction = grey.shape[1] / FINE_WIDTH
         size = FINE_WIDTH, max(1, round(grey.shape[0] / reduction))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    fine = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
-    darkest = cv2.erode(grey, np.ones((STREAK, STREAK), np.uint8))
+    return prepare_small(np.asarray(grey, np.uint8), reduction)
+
+
+def prepare_small(small: NDArray[np.uint8], reduction: float) -> Luma:
+    """Do the same from a picture's brightness that is reduced already: :attr:`Luma.small`."""
+    fine = np.asarray(cv2.GaussianBlur(small, (0, 0), 1.0), np.float32)
+    darkest = cv2.erode(small, np.ones((STREAK, STREAK), np.uint8))
     coarse = _reduced(np.asarray(darkest, np.float32), COARSE_WIDTH)
-    return Luma(fine, coarse, reduction)
+    return Luma(small, fine, coarse, reduction)
 
 
 def _reduced(luma: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -88,6 +97,7 @@ def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) ->
     """
     if before.fine.shape != now.fine.shape:
         raise ValueError("pictures of two sizes have no movement")
+    before = _as_lit(before, now)
     candidates = [(0.0, 0.0), (guess[0] / now.reduction, guess[1] / now.reduction)]
     if min(now.coarse.shape) >= 8:
         candidates.append(_coarse(before, now))
@@ -97,6 +107,15 @@ def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) ->
     )
     down, right, _ = best
     return Movement(down * now.reduction, right * now.reduction)
+
+
+def _as_lit(before: Luma, now: Luma) -> Luma:
+    """Return a picture as bright as another: a change of light is no movement."""
+    there, here = (float(np.median(luma.fine[::8, ::8])) + 1 for luma in (before, now))
+    gain = np.float32(np.clip(here / there, 0.25, 4.0))
+    if abs(gain - 1) < LIT:
+        return before
+    return Luma(before.small, gain * before.fine, gain * before.coarse, before.reduction)
 
 
 def changed(before: Luma, now: Luma, movement: Movement) -> float:

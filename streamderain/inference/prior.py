@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.frame import Pixels
-from streamderain.inference.motion import Luma, Movement, changed, measure, prepare
+from streamderain.inference.alignment import ALIGNED, aligned, coverage
+from streamderain.inference.motion import (
+    Luma,
+    Movement,
+    changed,
+    measure,
+    prepare,
+    prepare_small,
+)
 from streamderain.inference.ordering import ranked
 
 __all__ = ["SPAN", "Prior", "Remembered", "TemporalPrior", "estimate", "no_prior"]
@@ -32,11 +40,10 @@ MOVING_SPAN = 5
 STILL = 0.06
 """Pixels of movement that are taken for none: what is measured of a camera that stands."""
 
-ALIGNED = 0.12
-"""Pixels by which a frame may lie beside the current one without being resampled."""
-
 CUT = 0.5
 """Share of the picture that has to be another one for a new scene."""
+QUIET = 0.1
+"""Share that changes from frame to frame until it is known better."""
 CUT_ROOM = 0.4
 """Of what usually stays, a new scene leaves less than this share."""
 
@@ -60,6 +67,9 @@ NEAR = 5
 
 MOVING = 255 * 0.5
 """So much less reliable than elsewhere are the surroundings of what moves."""
+
+KNOWN = 8
+"""Reliability below which the past says nothing of a place."""
 
 CONFIDENCE = (0.0, 0.0, 0.25, 0.5, 0.65, 0.8, 0.88, 0.94, 0.97, 1.0)
 """Of so many remembered frames."""
@@ -89,6 +99,10 @@ class Prior:
 def no_prior(frame: Pixels) -> Prior:
     """Return what is known of a frame that has no past: nothing."""
     return Prior(frame, np.zeros(frame.shape[:2], np.uint8))
+
+
+Place = tuple[float, float]
+"""Where a frame's contents are: down and right, in pixels, against its scene's first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +153,21 @@ class TemporalPrior:
         if not 1 <= span <= SPAN:
             raise ValueError(f"a prior looks at 1 to {SPAN} frames, not {span}")
         self._past: deque[Remembered] = deque(maxlen=span)
+        self._lumas: deque[tuple[Luma, Place]] = deque(maxlen=SPAN)
         self.scene = 0
         self._reference: Luma | None = None
         self._last: Luma | None = None
         self._place = (0.0, 0.0)
         self._movement = (0.0, 0.0)
-        self._unrest: float | None = None
+        self._unrest = QUIET
 
     def reset(self) -> None:
         """Forget the past: another scene begins."""
         self._past.clear()
         self.scene += 1
-        self._reference = self._last = self._unrest = None
-        self._movement = (0.0, 0.0)
+        self._lumas.clear()
+        self._reference = self._last = None
+        self._movement, self._unrest = (0.0, 0.0), QUIET
 
     def step(self, frame: Pixels) -> Prior:
         """Return the prior of the next frame, then remember it.
@@ -159,6 +175,22 @@ class TemporalPrior:
         Args:
             frame: uint8 H×W×3 RGB; must not be written to afterwards.
         """
+        movement = self._follow(frame)
+        prior = estimate(frame, self._place, list(self._past))
+        self._keep(frame)
+        return Prior(prior.pixels, prior.reliability, prior.frames, movement)
+
+    def remember(self, frame: Pixels) -> None:
+        """Remember a frame whose prior nobody needs, at a fifth of the cost.
+
+        Args:
+            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+        """
+        self._follow(frame)
+        self._keep(frame)
+
+    def _follow(self, frame: Pixels) -> Movement | None:
+        """Find out where the frame is, and whether it is of the same scene."""
         if self._past and self._past[-1].pixels.shape != frame.shape:
             self.reset()
         luma = prepare(frame)
@@ -170,13 +202,30 @@ class TemporalPrior:
                 movement = None
         if movement is not None:
             self._move(movement)
-        prior = estimate(frame, self._place, list(self._past))
-        prior = Prior(prior.pixels, prior.reliability, prior.frames, movement)
-        self._past.append(Remembered(frame, *self._place))
-        # The last estimate has no rain in it, which is better to align to than the last frame.
-        self._reference = prepare(prior.pixels) if prior.frames >= FEW else luma
         self._last = luma
-        return prior
+        self._lumas.append((luma, self._place))
+        self._reference = self._without_rain()
+        return movement
+
+    def _keep(self, frame: Pixels) -> None:
+        self._past.append(Remembered(frame, *self._place))
+
+    def _without_rain(self) -> Luma:
+        """Return the last frame's brightness as the last frames know it: better to align to."""
+        last, place = self._lumas[-1]
+        if len(self._lumas) < FEW:
+            return last
+        by = last.reduction
+        others = [luma.small for luma, _ in self._lumas]
+        moves = [((place[0] - down) / by, (place[1] - right) / by)
+                 for _, (down, right) in self._lumas]  # fmt: skip
+        if any(max(abs(down), abs(right)) > ALIGNED for down, right in moves):
+            others, moves = others[-MOVING_SPAN:], moves[-MOVING_SPAN:]
+        moved = [
+            aligned(last.small, other, move) for other, move in zip(others, moves, strict=True)
+        ]
+        (middle,) = ranked(moved, [(len(moved) - 1) // 2])
+        return prepare_small(middle, by)
 
     @property
     def latest(self) -> Remembered:
@@ -185,10 +234,9 @@ class TemporalPrior:
 
     def _is_cut(self, share: float) -> bool:
         """Tell a new scene from what changes all the time, as a cloudburst does."""
-        usual = self._unrest
-        if usual is not None and share > max(CUT, 1 - CUT_ROOM * (1 - usual)):
+        if share > max(CUT, 1 - CUT_ROOM * (1 - self._unrest)):
             return True
-        self._unrest = share if usual is None else usual + 0.3 * (share - usual)
+        self._unrest += 0.3 * (share - self._unrest)
         return False
 
     def _move(self, movement: Movement) -> None:
@@ -209,41 +257,39 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     Args:
         frame: uint8 H×W×3 RGB.
         place: where its contents are, down and right, in pixels, as those of the others.
-        others: nearest in time last.
+        others: nearest in time last; fewer than two say nothing.
     """
     moves = [(place[0] - other.down, place[1] - other.right) for other in others]
     if any(max(abs(down), abs(right)) > ALIGNED for down, right in moves):
         others, moves = others[-MOVING_SPAN:], moves[-MOVING_SPAN:]
     if len(others) < 2:
         return no_prior(frame)
-    aligned = [
-        _aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)
-    ]
-    middle, below, low = ranks_for(len(aligned), dense=_is_dense(aligned))
-    found = ranked(aligned, sorted({middle, below, low}))
+    moved = [aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)]
+    middle, below, low = ranks_for(len(moved), dense=_is_dense(moved))
+    found = ranked(moved, sorted({middle, below, low}))
     by_rank = dict(zip(sorted({middle, below, low}), found, strict=True))
     pixels = by_rank[middle]
     if below != middle:
         pixels = _mean(by_rank[middle], by_rank[below])
     spread = cv2.cvtColor(cv2.subtract(by_rank[middle], by_rank[low]), cv2.COLOR_RGB2GRAY)
     darker = cv2.cvtColor(cv2.subtract(pixels, frame), cv2.COLOR_RGB2GRAY)
-    lasting = cv2.cvtColor(cv2.subtract(cv2.min(frame, aligned[-1]), pixels), cv2.COLOR_RGB2GRAY)
+    lasting = cv2.cvtColor(cv2.subtract(cv2.min(frame, moved[-1]), pixels), cv2.COLOR_RGB2GRAY)
     reliability = cv2.multiply(cv2.LUT(spread, _SPREAD), cv2.LUT(darker, _DARKER), scale=1 / 255)
-    covered = _coverage(frame.shape[:2], moves)
+    covered = coverage(frame.shape[:2], moves)
     brighter = cv2.cvtColor(cv2.subtract(frame, pixels), cv2.COLOR_RGB2GRAY)
     side = max(9, round(frame.shape[1] * BROAD) | 1)
     broad = cv2.morphologyEx(brighter, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     for other_than_rain in (lasting, broad):
         reliability = cv2.multiply(reliability, cv2.LUT(other_than_rain, _LASTING), scale=1 / 255)
-    confidence = CONFIDENCE[min(len(aligned), len(CONFIDENCE) - 1)]
+    confidence = CONFIDENCE[min(len(moved), len(CONFIDENCE) - 1)]
     around = _surroundings(np.asarray(reliability, np.uint8))
     reliability = cv2.multiply(reliability, around, scale=confidence / 255)
-    # What moves is not shown what it moved in front of: the difference looks like rain.
-    moving = (around == 0).view(np.uint8)
-    pixels = np.asarray(cv2.copyTo(frame, moving, pixels.copy()), np.uint8)
+    # What the past doesn't know isn't shown either: a network takes any difference for rain.
+    unknown = (reliability < KNOWN).view(np.uint8)
+    pixels = np.asarray(cv2.copyTo(frame, unknown, pixels.copy()), np.uint8)
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
-    return Prior(pixels, np.asarray(reliability, np.uint8), len(aligned))
+    return Prior(pixels, np.asarray(reliability, np.uint8), len(moved))
 
 
 def _is_dense(pictures: Sequence[Pixels]) -> bool:
@@ -291,63 +337,3 @@ def _surroundings(reliability: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _mean(a: Pixels, b: Pixels) -> Pixels:
     return np.asarray(cv2.addWeighted(a, 0.5, b, 0.5, 0), np.uint8)
-
-
-def _aligned(frame: Pixels, other: Pixels, move: tuple[float, float]) -> Pixels:
-    """Return the other picture moved to where the frame is; beyond its border, the frame itself."""
-    down, right = move
-    if max(abs(down), abs(right)) <= ALIGNED:
-        return other
-    height, width = frame.shape[:2]
-    whole = round(down), round(right)
-    rest = down - whole[0], right - whole[1]
-    if max(abs(rest[0]), abs(rest[1])) > ALIGNED:
-        # Two passes over bytes take a third of the time of one that is separated inside.
-        for kernel in (_cubic(rest[0])[:, None], _cubic(rest[1])[None]):
-            passed = cv2.filter2D(other, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-            other = np.asarray(passed, np.uint8)
-    if whole == (0, 0):
-        return other
-    result = frame.copy()
-    to, source = _overlap((height, width), whole)
-    result[to] = other[source]
-    return result
-
-
-def _cubic(move: float) -> NDArray[np.float32]:
-    """Return the filter that moves a picture by less than a pixel (Keys, 1981; a = -1/2)."""
-    distance = np.abs(np.arange(-2, 3) + move)
-    near = (1.5 * distance - 2.5) * distance**2 + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
-    return np.asarray(weights, np.float32)
-
-
-def _overlap(
-    size: tuple[int, int], move: tuple[int, int]
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return where the moved picture covers the frame, in the frame's places and in its own."""
-    to, source = [], []
-    for length, step in zip(size, move, strict=True):
-        begin, end = max(0, step), min(length, length + step)
-        end = max(begin, end)
-        to.append(slice(begin, end))
-        source.append(slice(begin - step, end - step))
-    return (to[0], to[1]), (source[0], source[1])
-
-
-def _coverage(
-    size: tuple[int, int], moves: Sequence[tuple[float, float]]
-) -> NDArray[np.uint8] | None:
-    """Return how many of the others cover each place, as a share of 255; None where all do."""
-    whole = [(round(down), round(right)) for down, right in moves]
-    if all(move == (0, 0) for move in whole):
-        return None
-    count = np.zeros(size, np.uint8)
-    for move in whole:
-        to, _ = _overlap(size, move)
-        count[to] += 1
-    share = np.array([max(0.0, (n - 1) / max(1, len(whole) - 1)) for n in range(256)])
-    return np.asarray(
-        cv2.LUT(count, np.rint(255 * np.minimum(share, 1)).astype(np.uint8)), np.uint8
-    )

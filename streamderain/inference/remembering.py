@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from streamderain.frame import Frame
 from streamderain.inference.prior import SPAN, Prior, Remembered, TemporalPrior, estimate
 
-__all__ = ["MAX_LOOKAHEAD", "remembered"]
+__all__ = ["MAX_LOOKAHEAD", "check_lookahead", "remembered"]
 
 MAX_LOOKAHEAD = 4
 """Frames: as many on each side give the shortest way to every one of them."""
@@ -16,8 +17,6 @@ MAX_LOOKAHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    frame: Frame
-    prior: Prior | None
     place: Remembered | None
     scene: int
 
@@ -25,7 +24,10 @@ class _Seen:
 def remembered(
     frames: Iterable[Frame], lookahead: int = 0, *, span: int = SPAN
 ) -> Iterator[tuple[Frame, Prior | None]]:
-    """Give every frame in order with its prior; damaged frames have none and are not remembered.
+    """Give every frame in order with its prior.
+
+    Damaged frames have none and are not remembered; those that bypass the network have none, but
+    are remembered.
 
     Args:
         frames: of one source.
@@ -34,33 +36,59 @@ def remembered(
         span: frames that a prior is made of, 1 to 9.
 
     Raises:
-        ValueError: no such lookahead.
+        ValueError: no such lookahead or span.
+    """
+    check_lookahead(lookahead)
+    past = TemporalPrior(span)
+    if lookahead:
+        yield from _of_both_sides(frames, past, lookahead, span)
+        return
+    for frame in frames:
+        prior = None
+        if not frame.corrupt:
+            if frame.bypass is None:
+                prior = past.step(frame.pixels)
+            else:
+                past.remember(frame.pixels)
+        yield frame, prior
+
+
+def check_lookahead(lookahead: int) -> None:
+    """Refuse what is no lookahead.
+
+    Raises:
+        ValueError: it isn't 0 to 4.
     """
     if not 0 <= lookahead <= MAX_LOOKAHEAD:
         raise ValueError(f"the lookahead is 0 to {MAX_LOOKAHEAD} frames, not {lookahead}")
-    past = TemporalPrior(span)
-    seen: list[_Seen] = []  # what is looked at; the `waiting` last are not given yet
-    waiting = 0
+
+
+def _of_both_sides(
+    frames: Iterable[Frame], past: TemporalPrior, lookahead: int, span: int
+) -> Iterator[tuple[Frame, Prior | None]]:
+    seen: list[_Seen] = []  # the last ones; of those that wait, the frames are kept as well
+    waiting: deque[Frame] = deque()
     for frame in frames:
         if frame.corrupt:
-            seen.append(_Seen(frame, None, None, past.scene))
+            seen.append(_Seen(None, past.scene))
         else:
-            prior = past.step(frame.pixels)
-            seen.append(_Seen(frame, prior, past.latest, past.scene))
-        waiting += 1
-        while waiting > lookahead:
-            yield _given(seen, len(seen) - waiting, lookahead, span)
-            waiting -= 1
+            past.remember(frame.pixels)
+            seen.append(_Seen(past.latest, past.scene))
+        waiting.append(frame)
+        while len(waiting) > lookahead:
+            yield _given(seen, waiting, lookahead, span)
         del seen[: -(SPAN + lookahead)]
     while waiting:
-        yield _given(seen, len(seen) - waiting, lookahead, span)
-        waiting -= 1
+        yield _given(seen, waiting, lookahead, span)
 
 
-def _given(seen: list[_Seen], index: int, lookahead: int, span: int) -> tuple[Frame, Prior | None]:
-    here = seen[index]
-    if not lookahead or here.place is None:
-        return here.frame, here.prior
+def _given(
+    seen: list[_Seen], waiting: deque[Frame], lookahead: int, span: int
+) -> tuple[Frame, Prior | None]:
+    index = len(seen) - len(waiting)
+    frame, here = waiting.popleft(), seen[index]
+    if here.place is None or frame.bypass is not None:
+        return frame, None
     around = sorted(
         (position for position in range(len(seen)) if position != index),
         key=lambda position: (abs(position - index), position),
@@ -71,4 +99,4 @@ def _given(seen: list[_Seen], index: int, lookahead: int, span: int) -> tuple[Fr
         if other.place is not None and other.scene == here.scene
     ][:span]
     place = here.place.down, here.place.right
-    return here.frame, estimate(here.frame.pixels, place, others[::-1])
+    return frame, estimate(frame.pixels, place, others[::-1])

@@ -231,7 +231,10 @@ class CameraWorker:
         judging.watch.judge(frame)
         prior = None
         if judging.past is not None and not frame.corrupt:
-            prior = judging.past.step(frame.pixels)
+            if frame.bypass is None:
+                prior = judging.past.step(frame.pixels)
+            else:
+                judging.past.remember(frame.pixels)
         self._exchange.offer(self.name, frame, prior)
 
     def _over(self, generation: int, notes: list[str]) -> None:
