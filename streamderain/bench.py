@@ -16,6 +16,8 @@ from streamderain.frame import Frame
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
+from streamderain.inference.gate import GateConfig
+from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader
 from streamderain.readers.video import VideoFileReader
@@ -150,7 +152,8 @@ def _measure_decode(clip: Path) -> float:
 def _measure_together(clip: Path, target: Path, backend: Backend, batch: int) -> float:
     with VideoFileReader(clip) as reader:
         writer = VideoFileWriter(target, reader.format, source=clip)
-        result = Pipeline(reader, Derainer(backend, batch=batch), writer, batch=batch).run()
+        derainer = Derainer(backend, batch=batch, gate=GateConfig(), lookahead=MAX_LOOKAHEAD)
+        result = Pipeline(reader, derainer, writer, batch=batch).run()
     return result.written / result.seconds
 
 

@@ -43,7 +43,8 @@ class CleanOptions:
         overwrite: replace targets that exist.
         size, rate: height, width and frames a second of raw frames on standard input.
         always: derain frames on which it doesn't rain as well.
-        lookahead: frames after each that a video network looks at, 0 to 4; None for the most.
+        lookahead: frames after each that a video network looks at, 0 to 4; None for the most, but
+            0 from pipe to pipe.
     """
 
     codec: str = "h264"
@@ -183,10 +184,9 @@ def _run(
         if options.compare:
             writer = FanOutWriter([(target, split)])
         gate = None if options.always or job.kind is JobKind.PICTURES else GateConfig()
-        lookahead = MAX_LOOKAHEAD if options.lookahead is None else options.lookahead
         derainer = Derainer(
             backend, batch=options.batch, keep_original=options.compare, gate=gate,
-            lookahead=lookahead,
+            lookahead=_lookahead_of(job, options), remember=job.kind is not JobKind.PICTURES,
         )  # fmt: skip
         source = reader.format
         batch = derainer.batch_for(source.height, source.width)
@@ -212,6 +212,13 @@ def _run(
         report.seconds = round(result.seconds, 3)
         report.frames_per_second = round(result.written / max(result.seconds, 1e-9), 2)
         report.stages = {name: round(seconds, 3) for name, seconds in result.busy.items()}
+
+
+def _lookahead_of(job: Job, options: CleanOptions) -> int:
+    """Look ahead as far as there is something to gain, unless someone waits for each frame."""
+    if options.lookahead is not None:
+        return options.lookahead
+    return 0 if job.kind is JobKind.RAW and not job.targets else MAX_LOOKAHEAD
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def show_models(*, json: bool) -> str:
             info.card.speed,
         )  # fmt: skip
     foot = (
-        "light, heavy, dry: mean PSNR on Y of scenes that were not trained on.\n"
+        "light, heavy, dry: mean PSNR on Y of scenes that were not trained on; of the video\n"
+        "networks without their past, with which they are several dB better.\n"
         "'streamderain models NAME' shows the whole card, with the terms."
     )
     return f"{_text(table)}\n{foot}"

@@ -13,10 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamderain.clean import open_networks
 from streamderain.cli import main
-from streamderain.defaults import PICTURE_MODEL, VIDEO_MODEL
-from streamderain.jobs import JobKind
 from streamderain.readers.pictures import read_picture
 from streamderain.writers.pictures import write_picture
 from tests.clips import read_all
@@ -107,43 +104,6 @@ def test_a_folder_of_pictures_keeps_names_and_sizes(tmp_path):
     assert left_in(tmp_path / "out") == ["0.png", "1.png", "2.png"]
     pixels, _ = read_picture(tmp_path / "out/2.png")
     assert pixels.shape == (15, 31, 3)
-
-
-def test_videos_and_pictures_have_networks_of_their_own(tmp_path, capsys):
-    folder = tmp_path / "mixed"
-    folder.mkdir()
-    make_clip(folder / "gate.mp4", frames=5)
-    write_picture(folder / "still.png", np.full((24, 32, 3), 90, np.uint8))
-    assert main(["clean", str(folder), "--always", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert {job["model"] for job in report["jobs"]} == {VIDEO_MODEL, PICTURE_MODEL}
-    assert {model["name"] for model in report["models"]} == {VIDEO_MODEL, PICTURE_MODEL}
-    by_name = {Path(job["input"]).name: job for job in report["jobs"]}
-    assert by_name["gate.mp4"]["model"] == VIDEO_MODEL
-    assert by_name["gate.mp4"]["derained"] == 5
-    assert by_name["still.png"]["rain"] is None
-
-
-def test_one_network_for_all_where_it_is_named():
-    with open_networks({JobKind.VIDEO, JobKind.PICTURES}, "null") as networks:
-        assert len(networks) == 2
-        assert networks[JobKind.VIDEO] is networks[JobKind.PICTURES]
-
-
-@pytest.mark.parametrize("frames", ["0", "4"])
-def test_looking_ahead_loses_no_frames(tmp_path, frames):
-    clip = make_clip(tmp_path / "gate.mp4", frames=7)
-    arguments = ["clean", str(clip), "--model", VIDEO_MODEL, "--always", "--lookahead", frames]
-    assert main(arguments) == 0
-    assert count_frames(tmp_path / "gate.clean.mp4") == 7
-
-
-def test_looking_ahead_needs_a_network_that_does(tmp_path, capsys):
-    clip = make_clip(tmp_path / "gate.mp4", frames=3)
-    assert main(["clean", str(clip), "--model", "null", "--lookahead", "2"]) == 2
-    assert "--lookahead goes with a video network, such as video-m" in capsys.readouterr().err
-    assert left_in(tmp_path) == ["gate.mp4"]
-    assert main(["clean", str(clip), "--model", "null", "--lookahead", "5"]) == 2
 
 
 def test_a_sample_is_a_piece_from_the_start(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -9,6 +10,7 @@ from streamderain.cli import main
 from streamderain.config import CameraDefaults, Gate, RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.configfile import load_config, schema
 from streamderain.errors import ConfigError, UsageError
+from streamderain.inference.create import BACKENDS
 from streamderain.source import SourceKind, hide_secrets, parse_source
 
 REFERENCE = Path(__file__).parents[1] / "configs" / "cameras.yaml"
@@ -303,3 +305,7 @@ def test_what_is_missing_on_this_machine_has_its_line(tmp_path, capsys):
 def test_an_option_of_the_scene_that_is_none_is_named(tmp_path):
     said = refused(tmp_path, "cameras: {a: {source: 'scene:heavy?siez=10x10'}}\n")
     assert "has no siez; it has size and fps" in said
+
+
+def test_a_configuration_may_ask_for_every_backend():
+    assert get_args(RunConfig.model_fields["backend"].annotation) == BACKENDS

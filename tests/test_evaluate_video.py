@@ -5,7 +5,7 @@ import pytest
 
 from streamderain.inference.backend import NullBackend
 from tests.clips import picture
-from tools.evaluate_video import SETTLED, judge, rainy_clips, table
+from tools.evaluate_video import SETTLED, ClipScores, judge, rainy_clips, table
 
 
 class Known(NullBackend):
@@ -60,4 +60,4 @@ def test_rain_costs_what_the_input_loses(clip):
     null = judge(NullBackend(), clip)
     assert null.all < 35
     assert null.flicker > 1
-    assert "| null | fixed |" in table({"null": {"fixed": null}})
+    assert "| null | fixed |" in table([ClipScores("null", None, {"fixed": null})])

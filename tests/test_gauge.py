@@ -1,5 +1,7 @@
 """Whether it rains: on the drawn street and on noise, lamps, snow, insects and leaves."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -62,7 +64,11 @@ def test_a_camera_that_moves_is_followed(dry):
     assert max(scores(frames)[2:]) < GateConfig().wet
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5), (64, 64), (81, 79), (2160, 3840)])
+@pytest.mark.parametrize(
+    "size",
+    [(side, other) for side in (1, 2, 3, 4, 5) for other in (1, 2, 3, 5, 90, 300)]
+    + [(300, 3), (300, 5), (64, 64), (81, 79), (2160, 3840)],
+)
 def test_any_size_is_measured(size):
     gauge = RainGauge()
     rng = np.random.default_rng(0)
@@ -132,6 +138,27 @@ def test_damaged_frames_are_given_in_their_place_and_not_measured(dry):
     frames = list(judged(damaged()))
     assert [frame.index for frame in frames] == list(range(len(dry)))
     assert max(frame.rain for frame in frames) < 0.8
+
+
+def test_a_long_gap_of_damaged_frames_does_not_fill_the_memory(dry):
+    given = 0
+
+    def damaged():
+        nonlocal given
+        for frame in frames_of([dry[0]] * 300):
+            given += 1
+            frame.corrupt = frame.index >= 5
+            yield frame
+
+    for done, frame in enumerate(judged(damaged())):
+        assert frame.index == done
+        assert given - done < 8
+
+
+def test_a_source_that_begins_damaged_is_given_on(dry):
+    frames = frames_of([*dry[:12], *dry[:12]])
+    out = list(judged(dataclasses.replace(f, corrupt=f.index < 12) for f in frames))
+    assert [frame.index for frame in out] == list(range(24))
 
 
 def test_a_change_of_size_is_a_new_scene(dry):

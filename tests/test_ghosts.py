@@ -10,6 +10,7 @@ from streamderain.defaults import VIDEO_MODEL
 from streamderain.frame import Frame
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
+from streamderain.inference.prior import Remembered, estimate
 from streamderain.rain.streaks import RainConfig, RainField
 
 SIZE = (144, 192)
@@ -65,6 +66,34 @@ def test_nothing_of_the_old_scene_comes_back(backend, change, lookahead):
     alone = cleaned(backend, new, lookahead)
     for ours, expected in zip(found, alone, strict=True):
         assert np.abs(ours.astype(int) - expected).max() <= 1
+
+
+def test_a_past_that_is_certainly_another_scene_is_not_seen():
+    frame = scene(1)
+    past = [Remembered(frame + np.uint8(50), 0, 0) for _ in range(6)]
+    prior = estimate(frame, (0, 0), past)
+    assert not prior.reliability.any()
+    assert np.array_equal(prior.pixels, frame)
+
+
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_a_dim_frame_darkens_no_other(backend, lookahead):
+    frames = [scene(1)] * 18
+    frames[10] = scene(1) // 3
+    for index, found in enumerate(cleaned(backend, frames, lookahead)):
+        assert np.abs(found.astype(int) - frames[index]).mean() < 2, index
+
+
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_lights_that_come_on_stay_on(backend, lookahead):
+    gains = [1.0] * 10 + [1 + step / 6 for step in range(1, 7)] + [2.0] * 4
+    frames = [np.clip(scene(1) * gain, 0, 255).astype(np.uint8) for gain in gains]
+    errors = [
+        np.abs(found.astype(int) - frame).mean()
+        for found, frame in zip(cleaned(backend, frames, lookahead), frames, strict=True)
+    ]
+    assert max(errors) < 9
+    assert max(errors[-3:]) < 2
 
 
 def test_the_past_takes_away_more_rain_than_a_single_frame_allows(backend):

@@ -207,7 +207,7 @@ def test_a_network_of_ones_own_runs(tmp_path):
 )
 def test_a_network_of_another_shape_is_refused(tmp_path, dtype, shape):
     path = network_file(tmp_path / "odd.onnx", dtype, shape)
-    with pytest.raises(ModelError, match="does not take and give uint8 frames N×H×W×3"):
+    with pytest.raises(ModelError, match="does not take uint8 frames N×H×W×3"):
         create_backend(path, "cpu", "onnx")
 
 

@@ -94,15 +94,17 @@ def test_it_runs_on_the_cpu_alone():
 def test_what_is_no_model_is_a_sentence(tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"this is no graph")
-    with pytest.raises(ModelError, match=r"broken\.onnx can't be loaded as an ONNX model"):
+    with pytest.raises(
+        ModelError, match=r"OpenVINO can't load .*broken\.onnx .* try --backend onnx"
+    ):
         create_backend(str(path), "cpu", "openvino")
 
 
 @pytest.mark.parametrize(
     ("dtype", "shape", "said"),
     [
-        (np.float32, ["n", "h", "w", 3], "does not take and give uint8 frames"),
-        (np.uint8, ["n", "h", "w", 4], "does not take and give uint8 frames"),
+        (np.float32, ["n", "h", "w", 3], "does not take uint8 frames"),
+        (np.uint8, ["n", "h", "w", 4], "does not take uint8 frames"),
         (np.uint8, ["n", 32, "w", 3], "takes frames of a fixed size only"),
     ],
 )
@@ -119,6 +121,15 @@ def test_a_network_that_changes_the_size_is_refused(tmp_path):
         pytest.raises(ModelError, match="gives frames of another size"),
     ):
         made.run(frames((1, 4, 6)))
+
+
+def test_what_openvino_cannot_load_goes_to_onnx_runtime(monkeypatch):
+    def refuse(*more):
+        raise ModelError("OpenVINO can't load it")
+
+    monkeypatch.setattr("streamderain.inference.openvino.OpenVinoBackend", refuse)
+    with create_backend("attention-s", "cpu") as backend:
+        assert backend.runtime.startswith("ONNX Runtime")
 
 
 def test_a_closed_one_says_so():

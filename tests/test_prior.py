@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from streamderain import metrics
-from streamderain.inference.prior import KNOWN, SPAN, TemporalPrior, no_prior, ranks_for
+from streamderain.inference.prior import SPAN, TemporalPrior, no_prior, ranks_for
 from streamderain.rain.streaks import RainConfig, RainField
 from tools.clips import Mover, camera_path, draw_clip
 
@@ -97,10 +97,6 @@ def test_what_moves_is_not_trusted(still, bright):
     assert ghost.sum() < 0.35 * before.sum() or psnr(last.pixels, clip.frames[-1], ghost) > 30
 
 
-def lit(frame):
-    return np.clip(frame.astype(np.int16) * 2 + 60, 0, 255).astype(np.uint8)
-
-
 @pytest.mark.parametrize("change", ["cut", "night", "knocked", "size"])
 def test_another_scene_begins_anew(still, change):
     other = {
@@ -158,7 +154,7 @@ def test_dense_rain_is_looked_through_too(still):
         rainy.append(np.where(hidden[..., None], np.maximum(frame, 210), frame))
     assert (rainy[-1] != clean[-1]).any(axis=2).mean() > 0.4
     last = priors(rainy)[-1]
-    known = last.reliability >= KNOWN
+    known = last.reliability >= 8
     assert known.mean() > 0.4
     assert psnr(last.pixels, clean[-1], known) > psnr(rainy[-1], clean[-1], known) + 8
 

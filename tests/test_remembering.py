@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from streamderain.inference.prior import KNOWN
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainConfig, RainField
 from tests.clips import picture
@@ -22,7 +21,7 @@ def clip(count, still=None, corrupt=()):
 
 def error(frame_and_prior, still):
     prior = frame_and_prior[1]
-    known = prior.reliability >= KNOWN
+    known = prior.reliability >= 8
     where = known if known.any() else slice(None)
     return np.abs(prior.pixels.astype(int) - still)[where].mean()
 
@@ -42,6 +41,21 @@ def test_looking_ahead_knows_the_scene_from_the_first_frame_on():
     assert ahead[0][1].reliability.mean() > 100
     assert error(ahead[0], still) < 0.5 * error(causal[0], still)
     assert error(ahead[8], still) < 1.2 * error(causal[13], still)
+
+
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_what_bypasses_the_network_is_remembered_without_a_prior(lookahead):
+    still = picture(90, 120) // 2 + 30
+
+    def dry_at_first():
+        for frame in clip(14, still):
+            frame.bypass = "dry" if frame.index < 10 else None
+            yield frame
+
+    out = list(remembered(dry_at_first(), lookahead))
+    assert [prior is None for _, prior in out] == [True] * 10 + [False] * 4
+    assert out[10][1].frames > 4
+    assert error((None, out[10][1]), still) < 6
 
 
 def test_nothing_of_another_scene_is_looked_at():

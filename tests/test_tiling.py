@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamderain.defaults import LIVE_MODEL, PICTURE_MODEL, VIDEO_MODEL
 from streamderain.inference.create import create_backend
 from streamderain.inference.tiling import (
     BUDGET_BYTES,
@@ -15,6 +16,7 @@ from streamderain.inference.tiling import (
     run_tiled,
     seam_weights,
 )
+from streamderain.models import resolve_model
 
 BYTES = 270  # a pixel, of attention-m
 
@@ -69,6 +71,11 @@ def test_frames_up_to_1080p_go_through_whole_and_4k_in_four_tiles():
     assert (len(four_k.tops), len(four_k.lefts)) == (2, 2)
     assert four_k.pixels < 1.05 * 2160 * 3840
     assert four_k.height * four_k.width * BYTES <= BUDGET_BYTES
+
+
+@pytest.mark.parametrize("name", [VIDEO_MODEL, PICTURE_MODEL, LIVE_MODEL])
+def test_a_1080p_frame_is_one_tile_for_what_runs_by_default(name):
+    assert choose_tile(1080, 1920, resolve_model(name).bytes_per_pixel).count == 1
 
 
 def test_a_network_that_takes_more_memory_gets_smaller_tiles():

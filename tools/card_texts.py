@@ -155,7 +155,7 @@ pictures under them were varied in brightness down to a dim evening."""
 VARIED_CLIPS = """\
 Clips are photographs in motion (`tools/clips.py`): a camera that stands, trembles or pans, things
 that move in front of it. Half of them have a sensor's noise, a third went through H.264, a third
-are darker, down to a dim evening. Of a third of the frames the past was forgotten."""
+are darker, down to a dim evening. Of three in ten frames the past was forgotten."""
 
 KINDS_OF_CLIPS = {
     "layers": "clips in rain layers of Rain100L and Rain100H, scenes 1 to 60",

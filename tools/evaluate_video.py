@@ -10,16 +10,16 @@ frame to frame.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
 from streamderain.errors import StreamderainError
@@ -29,13 +29,24 @@ from streamderain.inference.create import BACKENDS
 from streamderain.inference.derainer import derain
 from streamderain.inference.prior import SPAN, Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
+from streamderain.models import sha256_of
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers
 from tools.evaluate import open_model
 from tools.files import write_whole
 from tools.training.data import STREAKS_COVER, validation_sets
 
-__all__ = ["RainyClip", "Scores", "judge", "main", "mean", "rained_on", "rainy_clips"]
+__all__ = [
+    "CLIP_SCORES",
+    "ClipScores",
+    "RainyClip",
+    "Scores",
+    "judge",
+    "main",
+    "mean",
+    "rained_on",
+    "rainy_clips",
+]
 
 FRAMES = 20
 SETTLED = SPAN + 1
@@ -74,6 +85,25 @@ class Scores:
     moving: float
     still: float
     flicker: float
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What was found of one network.
+
+    Attributes:
+        model: its name.
+        sha256: of its file, in hexadecimal; None where it has none.
+        scores: means by motion of the camera.
+    """
+
+    model: str
+    sha256: str | None
+    scores: dict[str, Scores]
+
+
+CLIP_SCORES = TypeAdapter(list[ClipScores], config=ConfigDict(ser_json_inf_nan="constants"))
+"""What ``--json`` writes."""
 
 
 def rainy_clips(stills: Sequence[Pixels], motions: Sequence[str], seed: int) -> Iterator[RainyClip]:
@@ -155,17 +185,17 @@ def _decibels(errors: Sequence[float]) -> float:
     return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-6)))) if errors else np.nan
 
 
-def table(found: dict[str, dict[str, Scores]]) -> str:
+def table(found: Sequence[ClipScores]) -> str:
     """Return mean scores by model and motion as a Markdown table."""
     lines = [
         "| model | camera | PSNR | where it moves | elsewhere | flicker |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for model, by_motion in found.items():
-        for motion, scores in by_motion.items():
+    for item in found:
+        for motion, scores in item.scores.items():
             flicker = "" if np.isnan(scores.flicker) else f"{scores.flicker:.2f}"
             lines.append(
-                f"| {model} | {motion} | {scores.all:.2f} dB | {scores.moving:.2f} dB "
+                f"| {item.model} | {motion} | {scores.all:.2f} dB | {scores.moving:.2f} dB "
                 f"| {scores.still:.2f} dB | {flicker} |"
             )
     return "\n".join(lines)
@@ -208,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
         motions = tuple(args.motion or MOTIONS)
-        found: dict[str, dict[str, Scores]] = {}
+        found: list[ClipScores] = []
         for model in args.models:
             by_motion: dict[str, list[Scores]] = {motion: [] for motion in motions}
             with open_model(model, args.device, args.backend) as backend:
@@ -216,14 +246,11 @@ def main(arguments: list[str] | None = None) -> int:
                     by_motion[clip.motion].append(
                         judge(backend, clip, lookahead=args.lookahead, span=args.span)
                     )
-            found[model] = {motion: mean(scores) for motion, scores in by_motion.items()}
+                means = {motion: mean(scores) for motion, scores in by_motion.items()}
+                found.append(ClipScores(backend.name, sha256_of(backend.model), means))
         print(table(found))
         if args.json is not None:
-            plain = {
-                model: {motion: asdict(scores) for motion, scores in by_motion_mean.items()}
-                for model, by_motion_mean in found.items()
-            }
-            write_whole(args.json, (json.dumps(plain, indent=2) + "\n").encode())
+            write_whole(args.json, CLIP_SCORES.dump_json(found, indent=2) + b"\n")
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

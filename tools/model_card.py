@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
 from streamderain.inference.create import create_backend
@@ -43,13 +43,10 @@ from tools.card_texts import (
     Kind,
 )
 from tools.evaluate import EVALUATIONS, PSNR_CAP, Evaluation, markdown
-from tools.evaluate_video import Scores
+from tools.evaluate_video import CLIP_SCORES
 from tools.evaluate_video import table as clips_table
 from tools.files import write_whole
 from tools.training.recipe import Recipe, load_recipe
-
-CLIPS = TypeAdapter(dict[str, dict[str, Scores]])
-"""What ``tools.evaluate_video --json`` writes: scores by model and motion of the camera."""
 
 MEASURED_SIZE = (360, 640)
 
@@ -92,18 +89,21 @@ def read_evaluations(path: Path, sha256: str) -> tuple[Evaluation, Evaluation]:
     return ours[0], null[0]
 
 
-def read_clips(path: Path) -> str:
+def read_clips(path: Path, sha256: str) -> str:
     """Return what ``tools.evaluate_video --json`` wrote, as a Markdown table.
 
     Raises:
-        InputError: the file is missing or isn't that.
+        InputError: the file is missing or isn't that, or the file with that hash isn't in it.
     """
     try:
-        return clips_table(CLIPS.validate_json(path.read_bytes()))
+        found = CLIP_SCORES.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InputError(
             f"{path} can't be read as what tools.evaluate_video --json wrote"
         ) from error
+    if all(item.sha256 != sha256 for item in found):
+        raise InputError(f"{path} does not judge this very .onnx; run tools.evaluate_video on it")
+    return clips_table(found)
 
 
 def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int = 0) -> ModelCard:
@@ -146,7 +146,7 @@ def kind_of(network: str) -> Kind:
     """
     if network not in KINDS:
         raise ModelError(
-            f"there is no text for a card of {network}; add it to KINDS in tools/model_card.py"
+            f"there is no text for a card of {network}; add it to KINDS in tools/card_texts.py"
         )
     return KINDS[network]
 
@@ -168,7 +168,8 @@ def _measure_growth(path: Path, size: tuple[int, int], runtime: str) -> int:
         rng = np.random.default_rng(0)
         backend.run(rng.integers(0, 256, (1, 16, 16, backend.inputs), dtype=np.uint8))
         before = _largest_resident()
-        backend.run(rng.integers(0, 256, (1, *size, backend.inputs), dtype=np.uint8))
+        for _ in range(2):  # OpenVINO compiles for a size that comes again
+            backend.run(rng.integers(0, 256, (1, *size, backend.inputs), dtype=np.uint8))
         return max(1, round((_largest_resident() - before) / (size[0] * size[1])))
 
 
@@ -272,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
         recipes = {path: load_recipe(path) for path in paths}
         before = sum(recipe.steps for recipe in list(recipes.values())[:-1])
         card = make_card(args.onnx, evaluation, sha256, before)
-        clips = read_clips(args.clips) if args.clips is not None else ""
+        clips = read_clips(args.clips, sha256) if args.clips is not None else ""
         if bool(clips) != (card.network in video.CONFIGS):
             raise UsageError(
                 f"--clips goes with video networks and is needed there; this is {card.network}"

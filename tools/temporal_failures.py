@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from streamderain import metrics
-from streamderain.errors import StreamderainError
+from streamderain.errors import InputError, StreamderainError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
 from streamderain.inference.derainer import derain
@@ -158,8 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
         ahead = sum(failure.behind <= 0 for failure in failures)
         print(f"{len(failures)} clips; even their worst frames are ahead in {ahead}")
-        if failures:
-            save(draw(failures[: args.count]), args.output)
+        if not failures:
+            raise InputError("nothing moves in these clips; take more of them, or another --seed")
+        save(draw(failures[: args.count]), args.output)
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

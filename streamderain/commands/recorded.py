@@ -66,7 +66,7 @@ def clean(
             min=0,
             max=4,
             metavar="N",
-            show_default="4",
+            show_default="4; 0 from pipe to pipe",
             help="Frames after each that a video network looks at; 0 as it does live.",
         ),
     ] = None,

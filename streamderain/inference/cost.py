@@ -23,16 +23,22 @@ class CostModel:
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, int], float] = {}
+        self._begun: set[tuple[int, int]] = set()
         self._per_pixel = 0.0
 
     def observe(self, size: tuple[int, int], frames: int, seconds: float) -> None:
         """Learn from a run of so many frames of a height and width.
+
+        The first run of a size is left out: runtimes compile and reserve memory in it.
 
         Raises:
             ValueError: no frames, or a negative time.
         """
         if frames < 1 or seconds < 0:
             raise ValueError(f"a run of {frames} frames in {seconds} s can't be")
+        if size not in self._begun:
+            self._begun.add(size)
+            return
         each = seconds / frames
         known = self._seconds.get(size, each)
         self._seconds[size] = known + MEMORY * (each - known)

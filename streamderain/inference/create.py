@@ -41,7 +41,14 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
         from streamderain.inference.pytorch import PyTorchBackend
 
         return PyTorchBackend(info, device)
-    if backend == "openvino" or (backend == "auto" and _prefers_openvino(device)):
+    if backend == "auto" and _prefers_openvino(device):
+        from streamderain.inference.openvino import OpenVinoBackend
+
+        try:
+            return OpenVinoBackend(info)
+        except ModelError:  # what it can't read, ONNX Runtime may; or tell what is wrong with
+            return OnnxBackend(info, device)
+    if backend == "openvino":
         from streamderain.inference.openvino import OpenVinoBackend
 
         if device == "cuda":

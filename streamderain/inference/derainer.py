@@ -60,6 +60,8 @@ class Derainer:
         gate: when it rains; dry frames pass as they came (``bypass="dry"``). None derains all.
         lookahead: frames after each that a video network's prior is made of as well, 0 to 4.
 
+        remember: frames follow one another; False where they are pictures, which have no past.
+
     Raises:
         ValueError: no such lookahead.
     """
@@ -72,6 +74,7 @@ class Derainer:
         keep_original: bool = False,
         gate: GateConfig | None = None,
         lookahead: int = 0,
+        remember: bool = True,
     ) -> None:
         check_lookahead(lookahead)
         self._backend = backend
@@ -79,6 +82,7 @@ class Derainer:
         self._keep_original = keep_original
         self._gate = gate
         self._lookahead = lookahead
+        self._remembers = remember and backend.inputs != PICTURE
         self._priors: dict[int, Prior] = {}
 
     def batch_for(self, height: int, width: int) -> int:
@@ -107,7 +111,7 @@ class Derainer:
     def _prepared(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         if self._gate is not None:
             frames = judged(frames, self._gate)
-        if self._backend.inputs == PICTURE:
+        if not self._remembers:
             yield from frames
             return
         for frame, prior in remembered(frames, self._lookahead):

@@ -14,6 +14,10 @@ DRY = "dry"
 """``Frame.bypass`` of a frame on which it doesn't rain."""
 
 
+LONGEST_WAIT = 4
+"""Frames that wait for a judgement; it takes three, and more only where frames are damaged."""
+
+
 class RainWatch:
     """Judges the frames of one connection of a live camera, one at a time.
 
@@ -67,6 +71,9 @@ def judged(frames: Iterable[Frame], config: GateConfig | None = None) -> Iterato
         size = frame.size
         waiting.append(frame)
         if frame.corrupt:
+            if len(waiting) > LONGEST_WAIT:  # a gap in the stream may be long
+                yield from map(decided, waiting)
+                waiting.clear()
             continue
         sums = gauge.measure(frame.pixels)
         if sums is not None:

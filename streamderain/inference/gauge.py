@@ -185,11 +185,13 @@ def _above(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
 
 def _likeness(picture: NDArray[np.float32], down: int, right: int) -> float:
     """Return the mean product of each pixel and the one so far away."""
-    width = picture.shape[1]
+    height, width = picture.shape
+    if height <= down or width <= abs(right):
+        return 0.0
     left, other = max(0, -right), max(0, right)
-    a = picture[: len(picture) - down, left : width - other]
+    a = picture[: height - down, left : width - other]
     b = picture[down:, other : width - left]
-    return float((a * b).mean()) if a.size else 0.0
+    return float((a * b).mean())
 
 
 def features(sums: Sums) -> NDArray[np.float64]:

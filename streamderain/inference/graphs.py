@@ -53,8 +53,9 @@ def check_signature(info: ModelInfo, inputs: Sequence[End], outputs: Sequence[En
     fits = len(inputs) == len(outputs) == 1
     if not (fits and inputs[0].is_frames((PICTURE, VIDEO)) and outputs[0].is_frames((PICTURE,))):
         raise ModelError(
-            f"{info.path} does not take and give uint8 frames N×H×W×3 (it has {found}); "
-            "put the conversion inside the graph, as the shipped models do"
+            f"{info.path} does not take uint8 frames N×H×W×3 (or ×7, with their past) and give "
+            f"N×H×W×3 (it has {found}); put the conversion inside the graph, as the shipped models "
+            "do"
         )
     if any(size is not None for size in inputs[0].shape[:CHANNELS]):
         raise ModelError(

@@ -30,9 +30,10 @@ SHAPES_KEPT = 3
 class OpenVinoBackend(ClosesAtExit):
     """One network on OpenVINO's CPU plugin (:class:`~streamderain.inference.backend.Backend`).
 
-    It is compiled for the shapes of frames that come again, which takes a tenth of a second and
-    makes a run a fifth faster than with free sizes. Processors with bfloat16 (AVX512-BF16, AMX)
-    compute in it, twice as fast, where the network's card allows it: at most a few levels apart.
+    It is compiled for the first shape of frames and for those that come again, which takes a tenth
+    of a second and makes a run a fifth faster than with free sizes. Processors with bfloat16
+    (AVX512-BF16, AMX) compute in it, twice as fast, where the network's card allows it: at most a
+    few levels apart.
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; with a path.
@@ -64,12 +65,14 @@ class OpenVinoBackend(ClosesAtExit):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
             "ENABLE_CPU_PINNING": False,  # decoding and encoding want these cores as well
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,  # what it keeps of each shape would only grow
         }
         try:
             self._graph: Any = self._core.read_model(str(info.path))
         except RuntimeError as error:
             raise ModelError(
-                f"{info.path} can't be loaded as an ONNX model: {one_line(error)}"
+                f"OpenVINO can't load {info.path} ({one_line(error)}); is it an ONNX model? Then "
+                "try --backend onnx"
             ) from error
         self.inputs = check_signature(
             info, list(map(_end, self._graph.inputs)), list(map(_end, self._graph.outputs))
@@ -96,8 +99,9 @@ class OpenVinoBackend(ClosesAtExit):
         return check_result(self.name, frames, result)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        """Return what runs frames of that shape; for the second of them, compiled for it."""
-        again, self._last = shape == self._last, shape
+        """Return what runs frames of that shape; from the second of them on, compiled for it."""
+        again = shape == self._last or not self._last
+        self._last = shape
         if shape in self._compiled:
             self._compiled.move_to_end(shape)
         elif not again:
@@ -112,6 +116,7 @@ class OpenVinoBackend(ClosesAtExit):
             graph.reshape(list(shape))
             network = self._core.compile_model(graph, "CPU", self._options)
             self._compiled[shape] = network.create_infer_request()
+            self._any_shape = None  # and its memory
         return self._compiled[shape]
 
     def close(self) -> None:

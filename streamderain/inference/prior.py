@@ -68,9 +68,6 @@ NEAR = 5
 MOVING = 255 * 0.5
 """So much less reliable than elsewhere are the surroundings of what moves."""
 
-KNOWN = 8
-"""Reliability below which the past says nothing of a place."""
-
 CONFIDENCE = (0.0, 0.0, 0.25, 0.5, 0.65, 0.8, 0.88, 0.94, 0.97, 1.0)
 """Of so many remembered frames."""
 
@@ -83,8 +80,8 @@ class Prior:
     """What the past says of one frame.
 
     Attributes:
-        pixels: the scene without rain as the past knows it, uint8 H×W×3 RGB; where it knows
-            nothing, the frame itself.
+        pixels: the scene without rain as the past knows it, uint8 H×W×3 RGB; where that is
+            certainly another one than the frame's, the frame itself.
         reliability: how far to trust it, uint8 H×W: 0 not at all, 255 fully.
         frames: how many were looked at.
         movement: of the whole picture since the frame before, or None at the start of a scene.
@@ -274,21 +271,22 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     spread = cv2.cvtColor(cv2.subtract(by_rank[middle], by_rank[low]), cv2.COLOR_RGB2GRAY)
     darker = cv2.cvtColor(cv2.subtract(pixels, frame), cv2.COLOR_RGB2GRAY)
     lasting = cv2.cvtColor(cv2.subtract(cv2.min(frame, moved[-1]), pixels), cv2.COLOR_RGB2GRAY)
-    reliability = cv2.multiply(cv2.LUT(spread, _SPREAD), cv2.LUT(darker, _DARKER), scale=1 / 255)
-    covered = coverage(frame.shape[:2], moves)
     brighter = cv2.cvtColor(cv2.subtract(frame, pixels), cv2.COLOR_RGB2GRAY)
     side = max(9, round(frame.shape[1] * BROAD) | 1)
     broad = cv2.morphologyEx(brighter, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
-    for other_than_rain in (lasting, broad):
-        reliability = cv2.multiply(reliability, cv2.LUT(other_than_rain, _LASTING), scale=1 / 255)
-    confidence = CONFIDENCE[min(len(moved), len(CONFIDENCE) - 1)]
-    around = _surroundings(np.asarray(reliability, np.uint8))
-    reliability = cv2.multiply(reliability, around, scale=confidence / 255)
-    # What the past doesn't know isn't shown either: a network takes any difference for rain.
-    unknown = (reliability < KNOWN).view(np.uint8)
-    pixels = np.asarray(cv2.copyTo(frame, unknown, pixels.copy()), np.uint8)
+    # What can't be rain, against what the past is merely unsure of.
+    same = cv2.min(cv2.LUT(darker, _DARKER), cv2.LUT(broad, _LASTING))
+    reliability = cv2.multiply(cv2.LUT(spread, _SPREAD), same, scale=1 / 255)
+    reliability = cv2.multiply(reliability, cv2.LUT(lasting, _LASTING), scale=1 / 255)
+    covered = coverage(frame.shape[:2], moves)
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
+    around = _surroundings(np.asarray(reliability, np.uint8))
+    confidence = CONFIDENCE[min(len(moved), len(CONFIDENCE) - 1)]
+    reliability = cv2.multiply(reliability, around, scale=confidence / 255)
+    # Where the scene is another one, the past isn't shown: a network takes any difference for rain.
+    other = (cv2.min(same, around) == 0).view(np.uint8)
+    pixels = np.asarray(cv2.copyTo(frame, other, pixels.copy()), np.uint8)
     return Prior(pixels, np.asarray(reliability, np.uint8), len(moved))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
 from streamderain.inference.backend import Frames
+from streamderain.inference.graphs import check_result, failed, one_line
 from streamderain.models import ModelInfo, sha256_of_file
 
 if TYPE_CHECKING:
@@ -72,12 +73,8 @@ class PyTorchBackend(ClosesAtExit):
                 given = torch.from_numpy(np.ascontiguousarray(frames)).to(self._where)
                 derained = self._graph(given).cpu().numpy()
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(
-                f"the model {self.name} failed on frames of {frames.shape[2]}x{frames.shape[1]} "
-                f"(batch {frames.shape[0]}): {reason}"
-            ) from error
-        return np.ascontiguousarray(derained)
+            raise failed(self.name, frames, error) from error
+        return check_result(self.name, frames, np.ascontiguousarray(derained))
 
     def close(self) -> None:
         """Let go of the network and its memory."""
@@ -97,8 +94,7 @@ def read_weights(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
             network = (stored.metadata() or {}).get("network")
             weights = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} can't be read as safetensors: {reason}") from error
+        raise ModelError(f"{path} can't be read as safetensors: {one_line(error)}") from error
     if network is None:
         raise ModelError(f"{path} doesn't say whose weights it holds; tools.export_onnx writes it")
     return network, {
@@ -136,9 +132,9 @@ def load_network(info: ModelInfo) -> torch.nn.Module:
         network = build(name)
         network.load_state_dict(weights)
     except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{path} doesn't fit the network {name} of this version ({reason}); export it again"
+            f"{path} doesn't fit the network {name} of this version ({one_line(error)}); export it "
+            "again"
         ) from error
     return network.eval().requires_grad_(False)
 

@@ -21,9 +21,9 @@ __all__ = ["BUDGET_BYTES", "TilePlan", "choose_tile", "plan_tiles", "run_tiled"]
 
 Frames = NDArray[np.uint8]
 
-BUDGET_BYTES = 640 * 2**20
-"""Activations that a run may take: with ``attention-m`` (270 bytes a pixel) a 1080p frame goes
-through whole, a 4K frame in 2×2 tiles."""
+BUDGET_BYTES = 800 * 2**20
+"""Activations that a run may take: with our own networks (385 bytes a pixel at most) a 1080p frame
+goes through whole, a 4K frame in tiles."""
 
 OVERLAP = 32
 """Pixels that neighbours share at least."""

@@ -52,7 +52,11 @@ def run_until_stopped(
         for address in service.addresses.values():
             log.info("publishing at %s", address)
         log.info(
-            "cameras: %d, through %s on %s", len(service.cameras), backend.name, backend.device
+            "cameras: %d, through %s on %s (%s)",
+            len(service.cameras),
+            backend.name,
+            backend.device,
+            backend.runtime,
         )
         before = {number: signal.signal(number, on_signal) for number in SIGNALS}
         try:

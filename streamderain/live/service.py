@@ -13,7 +13,7 @@ from typing import Protocol
 
 from streamderain.channel import Cancelled
 from streamderain.config import CameraConfig, RecordOutput, RunConfig, ZeroMqOutput
-from streamderain.errors import ModelError, OutputError
+from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.batching import choose_batch
@@ -287,7 +287,7 @@ class LiveService:
                 priors = [ticket.prior for ticket in tickets]
                 derained = list(derain(self._backend, pictures, priors))
                 self._cost.observe(tickets[0].size, len(tickets), self._clock() - started)
-            except ModelError as error:
+            except Exception as error:  # noqa: BLE001 - one run must not end them all
                 if started - failed_at > WRITER_RETRY_S:
                     failed_at = started
                     log.error("%s; the frames pass as they came", error)
