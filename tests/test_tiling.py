@@ -65,10 +65,10 @@ def test_seams_fade_linearly_over_the_overlap():
     assert np.allclose(second, [0.2, 0.4, 0.6, 0.8, 1, 1, 1])
 
 
-def test_frames_up_to_1080p_go_through_whole_and_4k_in_four_tiles():
+def test_frames_up_to_1080p_go_through_whole_and_4k_in_few_tiles():
     assert choose_tile(1080, 1920, BYTES).count == 1
     four_k = choose_tile(2160, 3840, BYTES)
-    assert (len(four_k.tops), len(four_k.lefts)) == (2, 2)
+    assert 2 <= four_k.count <= 4
     assert four_k.pixels < 1.05 * 2160 * 3840
     assert four_k.height * four_k.width * BYTES <= BUDGET_BYTES
 
