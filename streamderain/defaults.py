@@ -10,5 +10,5 @@ VIDEO_MODEL = "video-m"
 PICTURE_MODEL = "attention-m"
 """For pictures, which have no past."""
 
-LIVE_MODEL = "attention-s"
+LIVE_MODEL = "video-s"
 """For live cameras, on the machine at hand."""

@@ -48,7 +48,7 @@ from tools.evaluate_video import table as clips_table
 from tools.files import write_whole
 from tools.training.recipe import Recipe, load_recipe
 
-MEASURED_SIZE = (360, 640)
+MEASURED_SIZES = (360, 640), (720, 1280)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -152,25 +152,28 @@ def kind_of(network: str) -> Kind:
 
 
 def bytes_per_pixel(path: Path) -> int:
-    """Measure by how much a process of its own grows while it runs the network on the CPU.
+    """Measure by how much more a process grows for a large frame than for a small one, on the CPU.
 
     Linux only: what counts is the largest resident size; of two runtimes, the greedier one.
     """
     found = []
     for runtime in ("onnx", "openvino") if has_openvino() else ("onnx",):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found.append(pool.submit(_measure_growth, path, MEASURED_SIZE, runtime).result())
+        grown = []
+        for size in MEASURED_SIZES:
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                grown.append(pool.submit(_measure_growth, path, size, runtime).result())
+        (small, large), pixels = grown, [height * width for height, width in MEASURED_SIZES]
+        found.append(max(1, round((large - small) / (pixels[1] - pixels[0]))))
     return max(found)
 
 
 def _measure_growth(path: Path, size: tuple[int, int], runtime: str) -> int:
     with create_backend(str(path), "cpu", runtime) as backend:
         rng = np.random.default_rng(0)
-        backend.run(rng.integers(0, 256, (1, 16, 16, backend.inputs), dtype=np.uint8))
         before = _largest_resident()
-        for _ in range(2):  # OpenVINO compiles for a size that comes again
+        for _ in range(2):
             backend.run(rng.integers(0, 256, (1, *size, backend.inputs), dtype=np.uint8))
-        return max(1, round((_largest_resident() - before) / (size[0] * size[1])))
+        return _largest_resident() - before
 
 
 def _largest_resident() -> int:
