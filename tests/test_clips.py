@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tools.clips import MOTIONS, Mover, camera_path, draw_clip, random_movers
+from tools.clips import (
+    MOTIONS,
+    Mover,
+    camera_path,
+    draw_clip,
+    random_movers,
+    random_vehicles,
+)
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
@@ -72,3 +79,31 @@ def test_the_same_seed_gives_the_same_clip():
 def test_a_view_outside_the_still_is_refused():
     with pytest.raises(ValueError, match="leads out"):
         draw_clip(np.zeros((20, 20, 3), np.uint8), np.array([[5.0, 0.0]]), [], (16, 16))
+
+
+def test_what_comes_nearer_grows_around_its_middle():
+    still = np.full((60, 80, 3), 50, np.uint8)
+    thing = Mover(
+        np.full((10, 20, 3), 200, np.uint8), np.ones((10, 20), np.float32), (25.0, 30.0),
+        (0.0, 0.0), growth=1.2,
+    )  # fmt: skip
+    clip = draw_clip(still, np.zeros((4, 2)), [thing], (60, 80))
+    for index, moving in enumerate(clip.moving):
+        rows, columns = np.nonzero(moving)
+        assert np.ptp(rows) + 1 == pytest.approx(10 * 1.2**index, abs=1.5)
+        assert np.ptp(columns) + 1 == pytest.approx(20 * 1.2**index, abs=1.5)
+        assert (rows.mean(), columns.mean()) == pytest.approx((29.5, 39.5), abs=0.8)
+
+
+def test_vehicles_pass_through_the_view_and_are_smooth():
+    still = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    for seed in range(12):
+        things = random_vehicles(2, (96, 96), 13, np.random.default_rng(seed))
+        again = random_vehicles(2, (96, 96), 13, np.random.default_rng(seed))
+        clip = draw_clip(still, np.zeros((13, 2)), things, (96, 96))
+        same = draw_clip(still, np.zeros((13, 2)), again, (96, 96))
+        assert np.array_equal(clip.frames, same.frames)
+        assert any(moving.any() for moving in clip.moving)
+        for thing in things:
+            steps = np.abs(np.diff(thing.texture.astype(int), axis=1))
+            assert np.median(steps) <= 1

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from streamderain.frame import Pixels
 
-__all__ = ["MOTIONS", "Clip", "Mover", "camera_path", "draw_clip", "random_movers"]
+__all__ = [
+    "MOTIONS", "Clip", "Mover", "camera_path", "draw_clip", "random_movers", "random_vehicles",
+]  # fmt: skip
 
 MOTIONS = ("fixed", "tremble", "pan")
 """A bracket on a wall; a pole in the wind; a camera that is turned."""
@@ -36,12 +38,14 @@ class Mover:
         mask: float32 h×w in [0, 1]: how much of it hides what is behind.
         start: of its corner in the view, down and right, in pixels.
         velocity: pixels a frame, against the background.
+        growth: factor of its size from frame to frame: above 1, it comes nearer.
     """
 
     texture: Pixels
     mask: NDArray[np.float32]
     start: tuple[float, float]
     velocity: tuple[float, float]
+    growth: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,62 @@ def random_movers(
     return movers
 
 
+def random_vehicles(
+    count: int, size: tuple[int, int], frames: int, rng: np.random.Generator
+) -> list[Mover]:
+    """Draw what is large, smooth and has straight edges, as lorries seen from a bridge.
+
+    Of such things, a sorted past shows rain and edges of what was there before, in places where
+    nothing else shows that they move. They go any way, also upright as streaks do, and may come
+    nearer.
+
+    Args:
+        count: how many things.
+        size: height and width of the view.
+        frames: length of the clip; each thing is in the view for a part of it.
+        rng: its state decides everything.
+    """
+    movers: list[Mover] = []
+    for _ in range(count):
+        height, width = (int(max(12, rng.uniform(0.2, 1.1) * side)) for side in size)
+        speed = float(np.exp(rng.uniform(np.log(0.7), np.log(14.0))))
+        angle = rng.uniform(0, 2 * np.pi)
+        velocity = (speed * np.sin(angle), speed * np.cos(angle))
+        when = rng.uniform(0, frames)
+        middle = [rng.uniform(0, side) for side in size]
+        start = [
+            m - side / 2 - when * v
+            for m, side, v in zip(middle, (height, width), velocity, strict=True)
+        ]
+        growth = float(rng.uniform(0.985, 1.02)) if rng.random() < 0.5 else 1.0
+        mask = np.zeros((height, width), np.float32)
+        mask[1:-1, 1:-1] = 1
+        soft = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.4, 1.2)))
+        texture = _bodywork(height, width, rng)
+        movers.append(Mover(texture, np.asarray(soft, np.float32), (start[0], start[1]), velocity,
+                            growth))  # fmt: skip
+    return movers
+
+
+def _bodywork(height: int, width: int, rng: np.random.Generator) -> Pixels:
+    """Return a smooth panel with a few smaller ones on it: a roof, its vents, windows, a load."""
+
+    def colour() -> NDArray[np.float64]:
+        grey = rng.uniform(10, 245)
+        return np.clip(grey + rng.normal(0, 25 if rng.random() < 0.5 else 5, 3), 0, 255)
+
+    across = np.linspace(0, 1, width)[None, :, None]
+    along = np.linspace(0, 1, height)[:, None, None]
+    picture = colour() + along * rng.normal(0, 20) + across * rng.normal(0, 20)
+    for _ in range(int(rng.integers(1, 6))):
+        h, w = (int(max(3, rng.uniform(0.05, 0.5) * side)) for side in (height, width))
+        top, left = (int(rng.integers(0, max(1, side - part)))
+                     for side, part in ((height, h), (width, w)))  # fmt: skip
+        picture[top : top + h, left : left + w] = colour()
+    soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.0)))
+    return np.asarray(np.rint(np.clip(soft, 0, 255)), np.uint8)
+
+
 def _outline(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the mask of a lumpy thing that fills its box, with an edge as soft as a lens's."""
     corners = int(rng.integers(7, 16))
@@ -178,7 +238,7 @@ def draw_clip(still: Pixels, path: Path, movers: Sequence[Mover], size: tuple[in
         drift = path[index] - path[0]
         for mover in movers:
             place = np.asarray(mover.start) + index * np.asarray(mover.velocity) - drift
-            frame = _paste(frame, mover, float(place[0]), float(place[1]), hidden)
+            frame = _paste(frame, mover, (float(place[0]), float(place[1])), index, hidden)
         frames.append(frame)
         moving.append(hidden > 0.5)
     return Clip(frames, moving)
@@ -194,16 +254,22 @@ def _view(still: Pixels, top: float, left: float, height: int, width: int) -> Pi
 
 
 def _paste(
-    frame: Pixels, mover: Mover, top: float, left: float, hidden: NDArray[np.float32]
-) -> Pixels:
-    """Lay a mover over the frame; ``hidden`` grows where it hides what is behind."""
+    frame: Pixels, mover: Mover, corner: tuple[float, float], index: int,
+    hidden: NDArray[np.float32],
+) -> Pixels:  # fmt: skip
+    """Lay a mover over a frame; ``hidden`` grows where it hides what is behind."""
     height, width = frame.shape[:2]
-    h, w = mover.mask.shape
+    scale = mover.growth**index
+    h, w = (int(np.ceil(scale * side)) for side in mover.mask.shape)
+    # It grows around its middle.
+    top, left = (
+        at - (scale - 1) * side / 2 for at, side in zip(corner, mover.mask.shape, strict=True)
+    )
     y, x = int(np.floor(top)), int(np.floor(left))
     y0, y1, x0, x1 = max(y, 0), min(y + h + 1, height), max(x, 0), min(x + w + 1, width)
     if y0 >= y1 or x0 >= x1:
         return frame
-    move = np.array([[1, 0, left - x], [0, 1, top - y]])
+    move = np.array([[scale, 0, left - x], [0, scale, top - y]])
     box = (w + 1, h + 1)
     texture = cv2.warpAffine(
         mover.texture, move, box, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
