@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from streamderain import metrics
-from streamderain.inference.prior import SPAN, TemporalPrior, no_prior, ranks_for
+from streamderain.inference.prior import SPAN, TemporalPrior, no_prior, rain_density, ranks_for
 from streamderain.rain.streaks import RainConfig, RainField
 from tools.clips import Mover, camera_path, draw_clip
 
@@ -159,13 +159,40 @@ def test_dense_rain_is_looked_through_too(still):
     assert psnr(last.pixels, clean[-1], known) > psnr(rainy[-1], clean[-1], known) + 8
 
 
-def test_ranks_are_of_the_middle_and_below():
+def test_the_denser_the_rain_the_lower_the_ranks():
     assert ranks_for(9) == (4, 3, 1)
-    assert ranks_for(9, dense=True) == (2, 1, 0)
-    assert ranks_for(2) == (0, 0, 0)
+    assert ranks_for(9, 0.05) == (3, 3, 1)
+    assert ranks_for(9, 0.1) == (2, 2, 0)
+    assert ranks_for(9, 1.0) == (2, 1, 0)
+    assert ranks_for(2) == ranks_for(2, 0.15) == (0, 0, 0)
     for count in range(1, 10):
-        middle, below, low = ranks_for(count)
-        assert 0 <= low <= below <= middle < count
+        found = [ranks_for(count, density) for density in np.linspace(0, 0.15, 16)]
+        assert all(0 <= low <= below <= middle < count for middle, below, low in found)
+        assert found == sorted(found, reverse=True)
+
+
+def test_the_density_is_of_what_flashes_up_and_not_of_noise_or_of_what_moves(still):
+    rng = np.random.default_rng(4)
+    clean = draw_clip(still, np.zeros((9, 2)), [], SIZE).frames
+    noise = [np.clip(f + rng.normal(0, 12, f.shape), 0, 255).astype(np.uint8) for f in clean]
+    thing = Mover(still[:120, :160], np.ones((120, 160), np.float32), (40, -20), (0.0, 14.0))
+    moves = draw_clip(still, np.zeros((9, 2)), [thing], SIZE).frames
+    assert rain_density(clean) == 0
+    assert rain_density(clean[:4]) == 0
+    assert rain_density(noise) < 0.01
+    assert ranks_for(9, rain_density(moves)) == ranks_for(9)
+    assert 0.02 < rain_density(rained_on(clean, density=12_000)) < 0.15
+
+
+def test_of_heavy_rain_the_scene_is_low_among_the_values(still):
+    clean = draw_clip(still, np.zeros((10, 2)), [], SIZE).frames
+    rainy = rained_on(clean, density=25_000)
+    assert rain_density(rainy[:9]) > 0.08
+    middle = np.sort(np.stack(rainy[:9]), axis=0)[4]
+    last = priors(rainy)[-1]
+    known = last.reliability > 0
+    assert known.mean() > 0.7
+    assert psnr(last.pixels, clean[-1], known) > psnr(middle, clean[-1], known) + 1.5
 
 
 @pytest.mark.parametrize("span", [0, 10])

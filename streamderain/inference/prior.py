@@ -29,7 +29,10 @@ from streamderain.inference.motion import (
 )
 from streamderain.inference.ordering import ranked
 
-__all__ = ["SPAN", "Prior", "Remembered", "TemporalPrior", "estimate", "no_prior"]
+__all__ = [
+    "SPAN", "Prior", "Remembered", "TemporalPrior", "estimate", "no_prior", "rain_density",
+    "ranks_for",
+]  # fmt: skip
 
 SPAN = 9
 """Frames that are remembered."""
@@ -55,10 +58,14 @@ JUMP = 0.2
 
 DENSITY_SAMPLES = 120
 """Samples along the picture's shorter side by which the density of the rain is told."""
-HIDDEN = 12
-"""Levels above a place's low value from which on something hides it."""
-DENSE = 0.3
-"""Share of places and frames that are hidden in dense rain."""
+FLASH = 12
+"""Levels by which a place is brighter than in the frames before and after where a drop is there."""
+NOISES = 3.0
+"""Standard deviations of the noise by which it is brighter at least."""
+FLASHES_A_RANK = 0.048
+"""Share of places and frames that flash for each rank by which the scene is looked for lower."""
+LOWEST = 2.5
+"""Ranks, of nine values, by which it is looked for below the middle at most."""
 
 BROAD = 1 / 45
 """Of the picture's width: what is broader is no streak."""
@@ -114,20 +121,26 @@ class Remembered:
     right: float
 
 
-def ranks_for(count: int, *, dense: bool = False) -> tuple[int, int, int]:
+def ranks_for(count: int, density: float = 0.0) -> tuple[int, int, int]:
     """Return which of ``count`` sorted values estimate the scene, and which tells their spread.
+
+    The denser the rain, the more of the upper values are rain: of nine frames with heavy rain the
+    third value is 6 dB nearer to the scene than the fourth and the fifth, in drizzle it's 2 dB
+    farther, since it is the sensor's noise that is sorted there.
 
     Args:
         count: values, 1 or more.
-        dense: rain hides a place in a third of the frames or more.
+        density: of the rain, from :func:`rain_density`; of fewer than five values, it isn't known.
 
     Returns:
-        Two ranks whose mean is the estimate: the middle and the one below it, or a quarter up in
-        dense rain; then a low one.
+        Two ranks whose mean is the estimate; then a low one.
     """
-    middle = (count - 1) // 4 if dense else (count - 1) // 2
-    low = min(1, middle) if count >= FEW + 2 and not dense else 0
-    return middle, max(0, middle - 1), low
+    if count < FEW + 2:
+        middle = (count - 1) // 2
+        return middle, max(0, middle - 1), 0
+    below = min(max(density / FLASHES_A_RANK, 0.5), LOWEST)
+    twice = int((count - 1) * (1 - below / 4) + 0.5)  # the rank, in halves
+    return (twice + 1) // 2, twice // 2, 1 if below < 1.25 else 0
 
 
 class TemporalPrior:
@@ -266,7 +279,7 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     if len(others) < 2:
         return no_prior(frame)
     moved = [aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)]
-    middle, below, low = ranks_for(len(moved), dense=_is_dense(moved))
+    middle, below, low = ranks_for(len(moved), rain_density(moved))
     found = ranked(moved, sorted({middle, below, low}))
     by_rank = dict(zip(sorted({middle, below, low}), found, strict=True))
     pixels = by_rank[middle]
@@ -294,14 +307,29 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     return Prior(pixels, np.asarray(reliability, np.uint8), len(moved))
 
 
-def _is_dense(pictures: Sequence[Pixels]) -> bool:
-    """Say whether places are hidden in so many frames that the middle value is rain itself."""
+def rain_density(pictures: Sequence[Pixels]) -> float:
+    """Return the share of places and frames that a drop flashes up in, 0 to 0.15.
+
+    What moves darkens places as often as it brightens them, and is taken off as far as dense rain,
+    whose gaps are dark flashes, allows.
+
+    Args:
+        pictures: uint8 H×W×3 RGB of one scene and place; with fewer than five, nothing is known.
+    """
     if len(pictures) < FEW + 2:
-        return False
+        return 0.0
     step = max(1, min(pictures[0].shape[:2]) // DENSITY_SAMPLES)
-    greens = np.sort(np.stack([picture[::step, ::step, 1] for picture in pictures]), axis=0)
-    hidden = cv2.subtract(greens, np.broadcast_to(greens[1], greens.shape).copy()) > HIDDEN
-    return float(hidden.mean()) > DENSE
+    greens = np.stack([picture[::step, ::step, 1] for picture in pictures])
+    lowest = np.partition(greens, (0, 2), axis=0)
+    # A quarter of the places that stand have their first and third of nine values within 0.55
+    # standard deviations, rain or not.
+    noise = float(np.percentile(lowest[2] - lowest[0], 25)) / 0.55
+    flash = max(FLASH, NOISES * noise)
+    before, now, after = greens[:-2], greens[1:-1], greens[2:]
+    up = cv2.min(cv2.subtract(now, before), cv2.subtract(now, after)) > flash
+    down = cv2.min(cv2.subtract(before, now), cv2.subtract(after, now)) > flash
+    share = float(up.mean())
+    return share - min(float(down.mean()), share / 2)
 
 
 def _falling(from_level: float, to_level: float) -> NDArray[np.uint8]:
