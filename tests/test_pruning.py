@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 torch = pytest.importorskip("torch")
+from safetensors.torch import save  # noqa: E402
 
 from streamderain.errors import ModelError  # noqa: E402
 from streamderain.networks.attention import (  # noqa: E402
@@ -12,6 +13,7 @@ from streamderain.networks.attention import (  # noqa: E402
     AttentionConfig,
     AttentionDerain,
 )
+from tools.training.checkpoints import save_checkpoint  # noqa: E402
 from tools.training.pruning import prune, starting_weights  # noqa: E402
 
 LARGE = AttentionConfig(
@@ -84,6 +86,17 @@ def large():
     return {"recipe": {"network": "attention-m"}, "ema": weights}
 
 
+@pytest.fixture
+def checkpoint(large, tmp_path):
+    return stored(large, tmp_path / "large.pt")
+
+
+def stored(state, path):
+    empty = {"network": {}, "optimizer": {}, "step": 0, "seconds": 0.0}
+    save_checkpoint({**empty, **state}, path)
+    return path
+
+
 def test_of_twice_the_stride_the_finest_level_is_left_out():
     large = replace(LARGE, widths=(8, 16, 24), encoder=(1, 2, 1), decoder=(1, 1), attention=(4, 4))
     weights = network(large).state_dict()
@@ -100,19 +113,32 @@ def test_of_twice_the_stride_the_finest_level_is_left_out():
     assert torch.allclose(cut[..., 4:-4, 4:-4], whole[..., 4:-4, 4:-4], atol=1e-5)
 
 
-def test_a_training_starts_with_what_was_cut_out(large):
-    weights = starting_weights(large, "attention-s")
+def test_a_training_starts_with_what_was_cut_out(checkpoint, large):
+    weights = starting_weights(checkpoint, "attention-s")
     assert run(CONFIGS["attention-s"], weights).isfinite().all()
-    assert starting_weights(large, "attention-m") is large["ema"]
+    same = starting_weights(checkpoint, "attention-m")
+    assert all(torch.equal(value, large["ema"][key]) for key, value in same.items())
+
+
+def test_a_training_starts_with_a_network_that_ships(tmp_path):
+    weights = network(CONFIGS["attention-s"]).state_dict()
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(save(weights, {"network": "attention-s"}))
+    same = starting_weights(path, "attention-s")
+    assert same.keys() == weights.keys()
+    assert all(torch.equal(value, weights[key]) for key, value in same.items())
+    with pytest.raises(ModelError, match="can't be read"):
+        starting_weights(tmp_path / "missing.safetensors", "attention-s")
 
 
 @pytest.mark.parametrize("name", ["nonesuch", "attention-xl"])
-def test_an_unknown_network_is_a_sentence(large, name):
+def test_an_unknown_network_is_a_sentence(checkpoint, name):
     with pytest.raises(ModelError, match=f"{name} can't be cut out of attention-m, only"):
-        starting_weights(large, name)
+        starting_weights(checkpoint, name)
 
 
-def test_a_large_network_cannot_be_cut_out_of_a_small_one(large):
-    small = {"recipe": {"network": "attention-s"}, "ema": starting_weights(large, "attention-s")}
+def test_a_large_network_cannot_be_cut_out_of_a_small_one(checkpoint, tmp_path):
+    cut = starting_weights(checkpoint, "attention-s")
+    small = stored({"recipe": {"network": "attention-s"}, "ema": cut}, tmp_path / "small.pt")
     with pytest.raises(ModelError, match="attention-m can't be cut out of attention-s: widths"):
         starting_weights(small, "attention-m")

@@ -9,31 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from streamderain.errors import ModelError
+from streamderain.inference.pytorch import read_weights
 from streamderain.networks import video
 from streamderain.networks.attention import CONFIGS, AttentionConfig
+from tools.training.checkpoints import load_checkpoint
 
 __all__ = ["prune", "starting_weights"]
 
 Weights = dict[str, Tensor]
 
 
-def starting_weights(checkpoint: dict[str, Any], network: str) -> Weights:
+def starting_weights(path: Path, network: str) -> Weights:
     """Return the weights that a training of ``network`` begins with.
 
-    The checkpoint's averaged ones where it is of the same network; else what matters of them.
+    Those of the file where it is of the same network; else what matters of them.
+
+    Args:
+        path: a checkpoint, whose averaged weights count, or a shipped network's ``.safetensors``.
+        network: the name of what is to be trained.
 
     Raises:
-        ModelError: the network can't be cut out of the checkpoint's.
+        ModelError: the file can't be read, or the network can't be cut out of its network.
     """
-    weights: Weights = checkpoint["ema"]
-    large = checkpoint["recipe"]["network"]
+    weights: Weights
+    if path.suffix == ".safetensors":
+        large, weights = read_weights(path)
+    else:
+        checkpoint = load_checkpoint(path)
+        large, weights = checkpoint["recipe"]["network"], checkpoint["ema"]
     if large == network:
         return weights
     try:

@@ -132,7 +132,7 @@ class Trainer:
             self._load(folder / "last.pt")
             _forget_after(folder / "log.csv", self.step)
         elif recipe.start:
-            weights = starting_weights(load_checkpoint(Path(recipe.start)), recipe.network)
+            weights = starting_weights(Path(recipe.start), recipe.network)
             self.network.load_state_dict(weights)
             self.ema.load_state_dict(weights)
         self.objective = objective_of(recipe, self.network, device)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.inference.prior import TemporalPrior, no_prior
+from streamderain.frame import Frame
+from streamderain.inference.prior import Prior, TemporalPrior, no_prior
+from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainField, random_config
-from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
+from tools.clips import MOTIONS, camera_path, draw_clip, random_movers, random_vehicles
 from tools.nuisances import compressed, noisy
 from tools.training.data import RAINS, STREAKS_COVER, Mixture, Picture, Pictures
 
@@ -21,10 +24,16 @@ LENGTH = 13
 """Frames of a clip: the longest past, and some of it over."""
 TARGETS = (1, 4, 7, 10, 12)
 """Frames of a clip that are learnt from: with a short past, and with a long one."""
+AHEAD = 0.3
+"""Share of clips whose frames are looked at from both sides, as recordings are."""
+TARGETS_AHEAD = (2, 4, 6, 8, 10)
+"""Frames of those that are learnt from."""
 FORGOTTEN = 0.3
 """Share of patches whose past is forgotten: alone, the network has to work as well."""
 BORDER = 24
 """Pixels around a patch: its motion is measured on more than itself."""
+SMOOTH = 0.4
+"""Share of the things that move which are smooth and may be large, as vehicles."""
 MOTION_SHARES = (0.55, 0.2, 0.25)
 STATIC_NOISE = 0.5
 """Share of clips with a sensor's noise."""
@@ -77,8 +86,10 @@ class ClipSampler:
         motion = str(rng.choice(MOTIONS, p=MOTION_SHARES))
         reach = still.shape[0] - side, still.shape[1] - side
         path = camera_path(motion, LENGTH, rng, reach=reach)
-        count = int(rng.choice([0, 1, 2, 3], p=[0.25, 0.35, 0.25, 0.15]))
-        movers = random_movers(stills, count, (side, side), LENGTH, rng)
+        count = int(rng.choice([0, 1, 2, 3], p=[0.2, 0.35, 0.25, 0.2]))
+        smooth = int(rng.binomial(count, SMOOTH))
+        movers = random_vehicles(smooth, (side, side), LENGTH, rng)
+        movers += random_movers(stills, count - smooth, (side, side), LENGTH, rng)
         clean = draw_clip(still, path, movers, (side, side)).frames
         if rng.random() < 0.3:  # down to a dim evening
             gain, lift = float(rng.uniform(0.35, 1.1)), float(rng.uniform(0, 25))
@@ -88,18 +99,27 @@ class ClipSampler:
             rainy = noisy(rainy, rng)
         if rng.random() < COMPRESSED:
             rainy = compressed(rainy, rng)
-        past, found = TemporalPrior(), []
+        found = []
         inside = np.s_[BORDER : BORDER + patch, BORDER : BORDER + patch]
         mirrored = rng.random() < 0.5
-        for index, (wet, dry) in enumerate(zip(rainy, clean, strict=True)):
-            prior = past.step(wet)
-            if index not in TARGETS:
-                continue
+        for index, prior in self._priors(rainy):
+            wet, dry = rainy[index], clean[index]
             if rng.random() < FORGOTTEN:
                 prior = no_prior(wet)
             pair = stacked(wet, prior.pixels, prior.reliability)[inside], dry[inside]
             found.append((pair[0][:, ::-1], pair[1][:, ::-1]) if mirrored else pair)
         return found
+
+    def _priors(self, rainy: Sequence[Picture]) -> Iterator[tuple[int, Prior]]:
+        """Give the frames that are learnt from with their priors, causal or looking ahead."""
+        ahead = self.rng.random() < AHEAD
+        targets = TARGETS_AHEAD if ahead else TARGETS
+        recorded = (
+            Frame("clip", 0, index, index, Fraction(1, 25), wet) for index, wet in enumerate(rainy)
+        )
+        for frame, prior in remembered(recorded, MAX_LOOKAHEAD if ahead else 0):
+            if frame.index in targets and prior is not None:
+                yield frame.index, prior
 
     def _rain(self, clean: Sequence[Picture], side: int) -> list[Picture]:
         kind = int(self.rng.choice(3, p=self._shares))
