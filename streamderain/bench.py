@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamderain.frame import Frame
+from streamderain.hardware import cpu_name
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
@@ -155,16 +155,3 @@ def _measure_together(clip: Path, target: Path, backend: Backend, batch: int) ->
         derainer = Derainer(backend, batch=batch, gate=GateConfig(), lookahead=MAX_LOOKAHEAD)
         result = Pipeline(reader, derainer, writer, batch=batch).run()
     return result.written / result.seconds
-
-
-def cpu_name() -> str:
-    """Return what the processor calls itself."""
-    try:
-        for line in (
-            Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-        ):
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamderain.errors import ModelError
+from streamderain.hardware import usable_cores
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
 from streamderain.models import ModelInfo
 
@@ -85,13 +85,6 @@ def failed(name: str, frames: Frames, error: Exception) -> ModelError:
         f"the model {name} failed on frames of {frames.shape[2]}x{frames.shape[1]} "
         f"(batch {frames.shape[0]}): {one_line(error)}"
     )
-
-
-def usable_cores() -> int:
-    """Return how many cores the process may use, which is not how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def one_line(error: Exception) -> str:
