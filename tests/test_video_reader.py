@@ -275,6 +275,44 @@ def test_a_truncated_file_gives_what_is_there_and_says_so(tmp_path, ending, opti
     assert f"is truncated: {len(frames)}" in reader.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [("mkv", {}), ("ts", {}), ("mp4", {"movflags": "+faststart"}), ("avi", {})],
+)
+def test_a_piece_before_the_cut_of_a_truncated_file_notes_the_cut_only(tmp_path, ending, options):
+    clip = make_clip(
+        tmp_path / f"a.{ending}", frames=100, options={"g": "10", "bf": "0"},
+        container_options=options, time_base=Fraction(1, 25 if ending == "avi" else 12800),
+    )  # fmt: skip
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[: len(whole) * 6 // 10 + 1])
+    readable = len(read_all(clip)[0])
+    for piece in (10, readable):  # well before the cut, and right up to it
+        frames, reader = read_all(clip, duration=piece / 25)
+        assert len(frames) == piece
+        assert reader.problems == []
+        assert [note for note in reader.format.notes if "truncated, though only after" in note]
+    frames, reader = read_all(clip, duration=(readable + 1) / 25)
+    assert len(frames) == readable
+    assert "is truncated" in reader.problems[0]
+    assert reader.format.notes == ()
+
+
+def test_a_piece_of_a_whole_file_has_nothing_to_note(tmp_path):
+    clip = make_clip(tmp_path / "a.mp4", frames=20)
+    assert read_all(clip, duration=0.4)[1].format.notes == ()
+    assert read_all(clip)[1].format.notes == ()
+
+
+@pytest.mark.parametrize("seconds", [0.8, 30.0])
+def test_a_piece_that_is_the_whole_file_is_said_to_be(tmp_path, seconds):
+    frames, reader = read_all(make_clip(tmp_path / "a.mp4", frames=20), duration=seconds)
+    assert len(frames) == 20
+    assert reader.problems == []
+    (note,) = reader.format.notes
+    assert "not longer than the sample" in note
+
+
 @pytest.mark.parametrize("ending", ["mkv", "ts", "mp4", "avi", "mov", "webm"])
 def test_a_whole_file_is_never_called_truncated(tmp_path, ending):
     encoder = "libvpx" if ending == "webm" else "libx264"

@@ -108,7 +108,7 @@ class VideoFileReader(ClosesAtExit):
 
     @property
     def format(self) -> SourceFormat:
-        """What is known before reading, from the container and the first frame."""
+        """What is known before reading; of a piece, its notes are complete at the end."""
         return self._format
 
     @property
@@ -122,11 +122,12 @@ class VideoFileReader(ClosesAtExit):
         return self._corrupt
 
     def __iter__(self) -> Iterator[Frame]:
-        timeline = Timeline(_nominal_step(self._format), self._time_base)
+        step = _nominal_step(self._format)
+        timeline = Timeline(step, self._time_base)
         pixels: Pixels | None = None
         session = index = given = 0
         first_pts = None
-        ended = True
+        ended, complete = True, False
         for picture in self._locked():
             fresh = self._pixels(picture)
             if fresh is None and pixels is None:
@@ -140,7 +141,7 @@ class VideoFileReader(ClosesAtExit):
             if self._duration is not None and (
                 (pts - first_pts) * self._time_base >= self._duration
             ):
-                ended = False
+                ended, complete = False, True
                 break
             corrupt = picture.frame is None or picture.frame.is_corrupt
             self._corrupt += corrupt
@@ -156,8 +157,15 @@ class VideoFileReader(ClosesAtExit):
             )
             index += 1
             given += 1
-        if ended and not self._closed:
-            self._note_missing(given)
+            if self._duration is not None:
+                complete = (pts + step - first_pts) * self._time_base >= self._duration
+        if self._closed:
+            return
+        cut_short = (ended or self._duration is not None) and self._is_cut_short()
+        if ended and not (cut_short and complete):
+            self._note_missing(given, cut_short=cut_short)
+        if self._duration is not None and not self._problems:
+            self._note_piece(cut_short=cut_short, ended=ended)
 
     def close(self) -> None:
         """Let go of the file; harmless twice, and while another thread iterates."""
@@ -200,18 +208,30 @@ class VideoFileReader(ClosesAtExit):
             "is damaged, or holds no pictures yet"
         )
 
-    def _note_missing(self, given: int) -> None:
+    def _is_cut_short(self) -> bool:
+        return is_cut_short(self._path, self._container.format.name)
+
+    def _note_missing(self, given: int, *, cut_short: bool) -> None:
         about = f" of about {self._format.frames}" if (self._format.frames or 0) > given else ""
-        if is_cut_short(self._path, self._container.format.name):
+        if cut_short or self._decoder.read_errors or self._packets_missing():
+            what = "truncated" if cut_short else "damaged"
             self._problems.append(
-                f"{self._path} is truncated: {given}{about} frames could be read; copy the file "
+                f"{self._path} is {what}: {given}{about} frames could be read; copy the file "
                 "again if there is a whole one"
             )
-        elif self._decoder.read_errors or self._packets_missing():
-            self._problems.append(
-                f"{self._path} is damaged: {given}{about} frames could be read; copy the file "
-                "again if there is a whole one"
+
+    def _note_piece(self, *, cut_short: bool, ended: bool) -> None:
+        """Say of a piece without problems what its length doesn't tell."""
+        if cut_short:
+            self._note(
+                "The source is truncated, though only after the sample; copy the file again if "
+                "there is a whole one."
             )
+        elif ended:
+            self._note("The source is not longer than the sample; all of it is in the result.")
+
+    def _note(self, note: str) -> None:
+        self._format = replace(self._format, notes=(*self._format.notes, note))
 
     def _packets_missing(self) -> bool:
         """Only MP4 counts its packets; elsewhere the number is an estimate."""
