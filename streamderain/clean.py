@@ -131,7 +131,9 @@ def clean_all(
         )
     reports = []
     for item in refused:
-        report = JobReport(input=item.input, output="", error=str(item.error))
+        report = JobReport(
+            input=item.input, output="", sample_s=options.sample_s, error=str(item.error)
+        )
         progress.end(report)
         reports.append(report)
     for job in jobs:
@@ -161,7 +163,9 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
     Raises:
         UsageError: the options don't go with the job.
     """
-    report = JobReport(input=job.name, output=job.target_name, model=backend.name)
+    report = JobReport(
+        input=job.name, output=job.target_name, sample_s=options.sample_s, model=backend.name
+    )
     try:
         _run(job, backend, options, progress, report)
     except UsageError:

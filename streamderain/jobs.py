@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,10 +12,10 @@ from pathlib import Path
 from streamderain.errors import InputError, UsageError
 from streamderain.source import hide_secrets
 
-__all__ = ["PIPE", "Job", "JobKind", "Refused", "plan_jobs"]
+__all__ = ["PIPE", "Job", "JobKind", "Refused", "mark_of", "plan_jobs"]
 
-CLEAN = "clean"
-"""Marks a result that takes its source's place."""
+CLEAN, COMPARE, SAMPLE = "clean", "compare", "sample"
+"""Mark results; only the first takes its source's place."""
 
 PIPE = "-"
 """Stands for standard input or output."""
@@ -86,6 +86,15 @@ class Refused:
     error: InputError
 
 
+def mark_of(*, compare: bool, sample: bool) -> str:
+    """Return the word that marks results: ``clean``, or what else they are.
+
+    A comparison and a piece have words of their own, so that neither stands in the way of the
+    whole clean recording.
+    """
+    return ".".join([SAMPLE] * sample + [COMPARE] * compare) or CLEAN
+
+
 def plan_jobs(
     inputs: Sequence[str], output: str | None, *, word: str = CLEAN
 ) -> tuple[list[Job], list[Refused]]:
@@ -94,8 +103,8 @@ def plan_jobs(
     Args:
         inputs: files, folders, or ``-``.
         output: file, folder or ``-``; None puts ``NAME.<word>.EXT`` beside each input.
-        word: what marks the results, ``clean`` or ``compare``; files so marked are not taken for
-            sources when a folder is searched.
+        word: what marks the results, from :func:`mark_of`; results of earlier runs are not taken
+            for sources when a folder is searched.
 
     Returns:
         The jobs in order, and what can't be one: inputs, and folders that can't be looked into.
@@ -199,7 +208,7 @@ def _folder_jobs(
         raise UsageError(
             f"{folder} is a folder and can't go into the one file {out}; name a folder"
         )
-    videos, pictures, closed = _search(folder, out, word)
+    videos, pictures, closed = _search(folder, out)
     refused = [
         Refused(
             str(error.filename),
@@ -232,9 +241,7 @@ def _folder_jobs(
     return jobs, refused
 
 
-def _search(
-    folder: Path, out: Path, word: str
-) -> tuple[list[Path], list[list[Path]], list[OSError]]:
+def _search(folder: Path, out: Path) -> tuple[list[Path], list[list[Path]], list[OSError]]:
     """Find videos, pictures grouped by the folder they are in, and folders that are closed."""
     closed: list[OSError] = []
     found = [
@@ -244,20 +251,36 @@ def _search(
     ]
     videos: list[Path] = []
     pictures: dict[Path, list[Path]] = {}
-    marked = re.compile(rf"\.{re.escape(word)}$")
+    named = {(path.parent, path.stem) for path in found if _is_video(path)}
     skipped = out.resolve()
     for path in sorted(found, key=_natural):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or not path.is_file() or marked.search(path.stem):
+        if hidden or not path.is_file() or _is_result(path, named):
             continue
         if skipped != folder.resolve() and skipped in path.resolve().parents:
             continue
-        suffix = path.suffix.lower()
-        if suffix in VIDEO_SUFFIXES:
+        if _is_video(path):
             videos.append(path)
-        elif suffix in PICTURE_SUFFIXES:
+        elif path.suffix.lower() in PICTURE_SUFFIXES:
             pictures.setdefault(path.parent, []).append(path)
     return videos, list(pictures.values()), closed
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_result(path: Path, named: Collection[tuple[Path, str]]) -> bool:
+    """Whether an earlier run wrote this; of a ``NAME.sample`` only ``NAME`` beside it tells.
+
+    Args:
+        path: what was found.
+        named: folder and stem of every video that was found.
+    """
+    stem, dot, word = path.stem.rpartition(".")
+    if word == SAMPLE:
+        return _is_video(path) and (path.parent, stem) in named
+    return bool(dot) and word in (CLEAN, COMPARE)
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:

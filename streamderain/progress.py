@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +25,9 @@ __all__ = ["BarProgress", "LineProgress", "summary"]
 
 LINE_EVERY_S = 5.0
 
+DRY_SHARE = 0.9
+"""From this share of dry frames up, people are told how to have them derained all the same."""
+
 
 def counted(frames: int) -> str:
     """Return ``1 frame`` or ``2 frames``."""
@@ -42,19 +45,41 @@ def summary(report: JobReport) -> list[str]:
     if report.corrupt:
         frames = "1 frame was" if report.corrupt == 1 else f"{report.corrupt} frames were"
         lines.append(f"note: {frames} damaged in the source and passed through as decoded")
+    lines += [f"note: {sentence}" for sentence in _hardly_any_rain(report)]
     lines += [f"error: {problem}" for problem in report.problems]
     if report.error is not None:
         lines.append(f"error: {report.error}")
     else:
         dry = report.bypassed.get("dry", 0)
         lines.append(
-            f"{report.output}: {counted(report.frames_out)}, "
-            f"{report.derained} derained, "
+            f"{report.output}: {counted(report.frames_out)}"
+            + (f" of a sample of {report.sample_s:g} s" if report.sample_s is not None else "")
+            + f", {report.derained} derained, "
             + (f"{dry} dry, " if dry else "")
             + pace(report.frames_per_second)
             + (", incomplete" if report.problems else "")
         )
     return lines
+
+
+def _hardly_any_rain(report: JobReport) -> Iterator[str]:
+    """Say so where the gauge took nearly all for dry: it may be wrong, or not what was wanted."""
+    dry = report.bypassed.get("dry", 0)
+    if not dry or dry < DRY_SHARE * (dry + report.derained):
+        return
+    where = report.input
+    if report.sample_s is not None:
+        where = f"the first {report.sample_s:g} s of {where}"
+    if report.derained:
+        yield (
+            f"rain was found on only {counted(report.derained)} of {where}; the {dry} dry ones are "
+            "as they came, --always derains them too"
+        )
+    else:
+        yield (
+            f"no rain was found in {where}; the frames are as they came, --always derains them "
+            "all the same"
+        )
 
 
 class LineProgress:

@@ -45,6 +45,7 @@ class JobReport(_Report):
     Attributes:
         input, output: paths, or what stands for a pipe.
         ok: the target is there and nothing was lost.
+        sample_s: seconds from the start that were asked for; None where it is the whole.
         frames_in, frames_out: decoded and written.
         derained: frames that the network cleaned.
         bypassed: frames that it did not, by reason.
@@ -66,6 +67,7 @@ class JobReport(_Report):
     input: str
     output: str
     ok: bool = False
+    sample_s: float | None = None
     frames_in: int = 0
     frames_out: int = 0
     derained: int = 0

@@ -106,10 +106,46 @@ def test_a_folder_of_pictures_keeps_names_and_sizes(tmp_path):
     assert pixels.shape == (15, 31, 3)
 
 
-def test_a_sample_is_a_piece_from_the_start(tmp_path, capsys):
+def test_a_sample_is_a_piece_from_the_start_and_says_so(tmp_path, capsys):
     clip = make_clip(tmp_path / "gate.mp4", frames=50)
-    assert main(["clean", str(clip), "--model", "null", "--sample", "1s"]) == 0
-    assert count_frames(tmp_path / "gate.clean.mp4") == 25
+    assert main(["clean", str(clip), "--model", "null", "--sample", "1s", "--json"]) == 0
+    said = capsys.readouterr()
+    assert count_frames(tmp_path / "gate.sample.mp4") == 25
+    assert json.loads(said.out)["jobs"][0]["sample_s"] == 1.0
+    assert "gate.sample.mp4: 25 frames of a sample of 1 s" in said.err
+
+
+def test_a_sample_does_not_stand_in_the_way_of_the_whole(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mp4", frames=50)
+    for options in ([], ["--compare"]):
+        for piece in (["--sample", "1s"], []):
+            assert main(["clean", str(clip), "--model", "null", *options, *piece]) == 0
+    assert left_in(tmp_path) == [
+        "gate.clean.mp4", "gate.compare.mp4", "gate.mp4", "gate.sample.compare.mp4",
+        "gate.sample.mp4",
+    ]  # fmt: skip
+    assert count_frames(tmp_path / "gate.clean.mp4") == 50
+    capsys.readouterr()
+    assert main(["clean", str(clip), "--model", "null", "--overwrite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["jobs"][0]["sample_s"] is None
+
+
+def test_a_sample_that_is_longer_than_the_video_is_all_of_it(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mp4", frames=1)
+    assert main(["clean", str(clip), "--model", "null", "--sample", "1h"]) == 0
+    assert count_frames(tmp_path / "gate.sample.mp4") == 1
+    assert "note: The source is not longer than the sample" in capsys.readouterr().err
+
+
+def test_a_sample_of_a_truncated_video_notes_it_and_is_no_failure(tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mkv", frames=100)
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[: len(whole) * 6 // 10])
+    assert main(["clean", str(clip), "--model", "null", "--sample", "200ms"]) == 0
+    said = capsys.readouterr().err
+    assert "note: The source is truncated, though only after the sample" in said
+    assert "error" not in said
+    assert count_frames(tmp_path / "gate.sample.mkv") == 5
 
 
 def test_a_truncated_video_gives_what_can_be_read_and_exit_code_1(tmp_path, capsys):
@@ -283,11 +319,14 @@ def test_dry_frames_pass_bit_for_bit_unless_all_are_wanted(tmp_path, capsys):
     (job,) = json.loads(said.out)["jobs"]
     assert (job["derained"], job["bypassed"]) == (0, {"dry": 6})
     assert "6 frames, 0 derained, 6 dry, " in said.err
+    assert f"note: no rain was found in {clip}; " in said.err
     for before, after in zip(read_all(clip)[0], read_all(tmp_path / "b.mkv")[0], strict=True):
         difference = np.abs(before.pixels.astype(int) - after.pixels)
         assert difference.max() <= 2  # of the conversion to and from YCbCr
     assert main([*arguments, "-o", str(tmp_path / "c.mkv"), "--always"]) == 0
-    assert "6 frames, 6 derained, " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "6 frames, 6 derained, " in said
+    assert "no rain" not in said
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05, 0.2, 0.4])

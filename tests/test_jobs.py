@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamderain.errors import UsageError
-from streamderain.jobs import JobKind, plan_jobs
+from streamderain.jobs import JobKind, mark_of, plan_jobs
 
 
 def touch(folder, *names):
@@ -157,6 +157,42 @@ def test_comparisons_keep_their_mark_in_a_folder(tmp_path):
     assert targets(jobs) == [tmp_path / "out/a.compare.mp4"]
     jobs, _ = plan_jobs([str(tmp_path / "cam")], f"{tmp_path}/out/", word="compare")
     assert targets(jobs) == [tmp_path / "out/a.compare.mp4", tmp_path / "out/b.compare.png"]
+
+
+@pytest.mark.parametrize(
+    ("compare", "sample", "word"),
+    [
+        (False, False, "clean"),
+        (True, False, "compare"),
+        (False, True, "sample"),
+        (True, True, "sample.compare"),
+    ],
+)
+def test_every_kind_of_result_has_a_name_of_its_own(tmp_path, compare, sample, word):
+    touch(tmp_path, "gate.mp4")
+    assert mark_of(compare=compare, sample=sample) == word
+    source = str(tmp_path / "gate.mp4")
+    assert targets(plan_jobs([source], None, word=word)[0]) == [tmp_path / f"gate.{word}.mp4"]
+    in_folder = "gate.mp4" if word == "clean" else f"gate.{word}.mp4"
+    jobs, _ = plan_jobs([source], f"{tmp_path}/out/", word=word)
+    assert targets(jobs) == [tmp_path / "out" / in_folder]
+    jobs, _ = plan_jobs([str(tmp_path)], None, word=word)
+    assert targets(jobs) == [tmp_path.with_name(f"{tmp_path.name}.{word}") / in_folder]
+
+
+@pytest.mark.parametrize("word", ["clean", "compare", "sample", "sample.compare"])
+def test_no_result_of_any_earlier_run_is_a_source(tmp_path, word):
+    results = ["a.clean.mp4", "a.compare.mp4", "a.sample.mp4", "a.sample.compare.mp4"]
+    folder = touch(tmp_path / "p", "a.mp4", *results, "b.png", "b.clean.png", "b.compare.png")
+    jobs, _ = plan_jobs([str(folder)], None, word=word)
+    assert [path.name for job in jobs for path in job.sources] == ["a.mp4", "b.png"]
+
+
+def test_a_name_that_ends_in_sample_is_a_source_unless_its_video_is_beside_it(tmp_path):
+    folder = touch(tmp_path / "p", "a.sample.mp4", "b.mp4", "b.sample.png", "c/b.sample.mp4")
+    jobs, _ = plan_jobs([str(folder)], None)
+    names = {path.name for job in jobs for path in job.sources}
+    assert names == {"a.sample.mp4", "b.mp4", "b.sample.png", "b.sample.mp4"}
 
 
 def test_an_input_that_is_named_twice_is_said_to_be(tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from streamderain.progress import BarProgress, LineProgress, counted, pace, summary
@@ -40,6 +41,44 @@ def test_a_damaged_source_has_both_its_problem_and_its_target():
     problem, target = summary(done(problems=["gate.mp4 is cut short"]))
     assert problem == "error: gate.mp4 is cut short"
     assert target.startswith("gate.clean.mp4: 100 frames")
+
+
+def judged(derained, dry, **more):
+    frames = derained + dry
+    counts = {"derained": derained, "bypassed": {"dry": dry} if dry else {}}
+    return done(**more).model_copy(update={"frames_in": frames, "frames_out": frames, **counts})
+
+
+def test_a_video_without_any_rain_is_said_to_be_dry_and_how_it_is_derained_all_the_same():
+    note, target = summary(judged(0, 250))
+    assert note == (
+        "note: no rain was found in gate.mp4; the frames are as they came, --always derains them "
+        "all the same"
+    )
+    assert target == "gate.clean.mp4: 250 frames, 0 derained, 250 dry, 25.0 frames/s"
+
+
+def test_a_video_with_hardly_any_rain_is_said_to_be_dry_as_well():
+    note, _ = summary(judged(25, 225))
+    assert note.startswith("note: rain was found on only 25 frames of gate.mp4; the 225 dry ones")
+    assert "--always" in note
+    assert "only 1 frame of gate.mp4" in summary(judged(1, 99))[0]
+
+
+@pytest.mark.parametrize(("derained", "dry"), [(26, 224), (1, 0), (250, 0), (0, 0)])
+def test_a_video_with_rain_is_told_of_no_other_way(derained, dry):
+    assert not any("--always" in line for line in summary(judged(derained, dry)))
+
+
+def test_damaged_frames_are_not_taken_for_rainy_ones():
+    report = judged(0, 10).model_copy(update={"bypassed": {"dry": 10, "corrupt": 90}})
+    assert summary(report)[0].startswith("note: no rain was found")
+
+
+def test_a_sample_is_called_one():
+    note, target = summary(judged(0, 125, sample_s=5.0))
+    assert note.startswith("note: no rain was found in the first 5 s of gate.mp4;")
+    assert "gate.clean.mp4: 125 frames of a sample of 5 s, 0 derained, 125 dry, " in target
 
 
 class Clock:

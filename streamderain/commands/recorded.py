@@ -71,7 +71,10 @@ def clean(
         ),
     ] = None,
     sample: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Clean only a piece from the start, e.g. 5s.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only a piece from the start, e.g. 5s, as NAME.sample.EXT."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace targets.")] = False,
     size: Annotated[
@@ -87,7 +90,7 @@ def clean(
     """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
     from streamderain.arguments import parse_duration, parse_rate, parse_size
     from streamderain.clean import CleanOptions, clean_all, open_networks
-    from streamderain.jobs import PIPE, JobKind, plan_jobs
+    from streamderain.jobs import PIPE, JobKind, mark_of, plan_jobs
 
     options = CleanOptions(
         codec=codec, crf=crf, preset=preset, batch=batch, compare=compare, overwrite=overwrite,
@@ -98,7 +101,8 @@ def clean(
     )  # fmt: skip
     if (size or fps) and inputs != [PIPE]:
         raise UsageError("--size and --fps describe raw frames; they go with the input '-' only")
-    jobs, refused = plan_jobs(inputs, output, word="compare" if compare else "clean")
+    word = mark_of(compare=compare, sample=sample is not None)
+    jobs, refused = plan_jobs(inputs, output, word=word)
     still = next((job.name for job in jobs if job.kind is JobKind.PICTURES), None)
     if sample and still:
         raise UsageError(f"--sample takes a piece of a video; {still} is a picture or holds some")
