@@ -155,11 +155,22 @@ def colour_of(tagged: Tagged, pixel_format: str, height: int) -> Colour:
 
 
 def encoding_colour(colour: Colour, pixel_format: str, height: int) -> Colour:
-    """Return the colour to encode with: RGB sources need a matrix where the target is YCbCr."""
+    """Return the colour to encode with.
+
+    RGB sources need a matrix where the target is YCbCr. An assumed matrix is said after all where
+    the target, turned upright, has lines by which another one would be guessed.
+
+    Args:
+        colour: of the source.
+        pixel_format: of the encoder.
+        height: of the target in lines.
+    """
     if is_rgb(pixel_format):
         return replace(colour, matrix="rgb", range="pc", assumed=())
     if colour.matrix == "rgb":
         return replace(colour, matrix=_usual_matrix(height), range="tv", assumed=())
+    if "matrix" in colour.assumed and colour.matrix != _usual_matrix(height):
+        return replace(colour, assumed=tuple(what for what in colour.assumed if what != "matrix"))
     return colour
 
 

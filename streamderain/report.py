@@ -30,7 +30,12 @@ class ModelReport(_Report):
 
 
 class ColourReport(_Report):
-    """How YCbCr was taken to mean RGB, in both directions; ``assumed`` is what wasn't tagged."""
+    """How YCbCr was taken to mean RGB, in both directions.
+
+    Attributes:
+        matrix, range, primaries, transfer: names of ITU-T H.273, as FFmpeg spells them.
+        assumed: what the source didn't say and we chose.
+    """
 
     matrix: str
     range: str

@@ -73,6 +73,49 @@ def test_h264_keeps_the_planes_and_tags_too(tmp_path, extent):
             assert np.abs(a - b).mean() < 0.75
 
 
+@pytest.mark.parametrize("size", [(48, 64), (720, 128)], ids=["below 720 lines", "720 lines"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_what_the_source_leaves_unsaid_stays_unsaid_and_the_planes_stay_too(tmp_path, size, ending):
+    source = make_clip(
+        tmp_path / f"a.{ending}", frames=1, height=size[0], width=size[1], options={"qp": "0"}
+    )
+    target = tmp_path / f"b.{ending}"
+    null_copy(source, target, crf=0)
+    assert stream_tags(source) == stream_tags(target) == vars(Tags())
+    assert b"colr" not in target.read_bytes()
+    for a, b in zip(planes(source)[0], planes(target)[0], strict=True):
+        assert np.abs(a - b).mean() < 0.75
+
+
+@pytest.mark.parametrize("tags", [{"color_primaries": 1}, {"color_trc": 6}, {"colorspace": 5}])
+def test_a_source_that_says_only_a_part_comes_back_with_that_part(tmp_path, tags):
+    source = make_clip(tmp_path / "a.mp4", frames=1, tags=tags)
+    null_copy(source, tmp_path / "b.mp4")
+    assert stream_tags(tmp_path / "b.mp4") == stream_tags(source)
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1"])
+def test_codecs_that_cannot_leave_the_range_open_say_the_one_that_was_assumed(tmp_path, codec):
+    source = make_clip(tmp_path / "a.mp4", frames=1, height=64)
+    null_copy(source, tmp_path / "b.mkv", codec=codec)
+    assert stream_tags(tmp_path / "b.mkv") == vars(Tags(color_range=1))
+
+
+def test_ycbcr_that_was_made_of_rgb_says_how(tmp_path):
+    source = make_clip(tmp_path / "a.mkv", frames=1, encoder="ffv1", pixel_format="bgr0")
+    null_copy(source, tmp_path / "b.mp4")
+    tags = stream_tags(tmp_path / "b.mp4")
+    assert (tags["colorspace"], tags["color_range"]) == (6, 1)
+
+
+def test_an_assumed_matrix_is_said_where_the_turned_picture_would_be_taken_for_another(tmp_path):
+    source = make_clip(
+        tmp_path / "a.mp4", frames=1, height=64, width=720, options={"qp": "0"}, rotation=90
+    )
+    null_copy(source, tmp_path / "b.mp4", crf=0)
+    assert stream_tags(tmp_path / "b.mp4") == vars(Tags(colorspace=6, color_range=1))
+
+
 @pytest.mark.parametrize(
     "wrong", [Colour("smpte170m", "tv"), Colour("bt709", "pc")], ids=["matrix", "range"]
 )
@@ -142,6 +185,15 @@ def test_rgb_sources_get_a_matrix_only_where_the_target_needs_one():
     assert encoding_colour(rgb, "yuv444p", 480).matrix == "smpte170m"
     assert encoding_colour(rgb, "yuv444p", 1080).matrix == "bt709"
     assert encoding_colour(rgb, "bgr0", 480).matrix == "rgb"
+
+
+def test_what_was_assumed_is_said_only_where_the_lines_of_the_target_tell_otherwise():
+    colour = colour_of(Tags(), "yuv420p", 576)
+    assert encoding_colour(colour, "yuv420p", 576) == colour
+    turned = encoding_colour(colour, "yuv420p", 720)
+    assert turned == Colour("smpte170m", "tv", assumed=("range",))
+    tagged = colour_of(Tags(colorspace=6), "yuv420p", 1080)
+    assert encoding_colour(tagged, "yuv420p", 1080) == tagged
 
 
 def test_a_matrix_that_swscale_lacks_still_comes_back(tmp_path):
