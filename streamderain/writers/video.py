@@ -159,7 +159,11 @@ class VideoFileWriter:
         """
         with self._lock, self._explained():
             output = self._opened()
-            self._mux(output, self._video.encode(None))
+            rest = self._video.encode(None)
+            if self.encoder == "libx265" and self._frames < 3:  # too few for it to know their dts
+                for packet in rest:
+                    packet.dts = packet.pts
+            self._mux(output, rest)
             if self._sidecar:
                 self._sidecar.copy(output, None)
                 self._sidecar.close()
@@ -334,8 +338,7 @@ class VideoFileWriter:
         if pixels.shape[:2] == (height, width):
             return pixels
         self._say(f"The source changes its resolution; all frames are scaled to {width}×{height}.")
-        smaller = pixels.shape[0] > height
-        method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if pixels.shape[0] > height else cv2.INTER_LINEAR
         return cv2.resize(pixels, (width, height), interpolation=method).astype("uint8", copy=False)
 
     def _say(self, note: str) -> None:
