@@ -8,6 +8,7 @@
     ├── InputError                 a source is missing, unreadable or not what it claims to be
     ├── OutputError                a target can't be written (exists, no permission, disk full)
     ├── ModelError                 a network is missing or doesn't fit
+    │   └── ModelMemoryError       a run asked for more memory than there is
     ├── WireError                  a message that a subscriber got is not one of ours
     └── Interrupted                exit code 130: the user asked to stop
 
@@ -21,6 +22,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "ModelError",
+    "ModelMemoryError",
     "OutputError",
     "StreamderainError",
     "UsageError",
@@ -54,6 +56,10 @@ class OutputError(StreamderainError):
 
 class ModelError(StreamderainError):
     """A network is missing, broken, or not of the shape that streamderain runs."""
+
+
+class ModelMemoryError(ModelError):
+    """A run of the network asked for more memory than there is; a smaller one may fit."""
 
 
 class WireError(StreamderainError):

@@ -64,7 +64,8 @@ class Backend(Closable, Protocol):
             frames: uint8 N×H×W×:attr:`inputs`.
 
         Raises:
-            ModelError: the network can't take them, or memory ran out.
+            ModelMemoryError: memory ran out; fewer pixels at once may fit.
+            ModelError: the network can't take them.
         """
         ...
 

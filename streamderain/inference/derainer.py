@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,18 +12,23 @@ from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
+from streamderain.inference.memory import Portions, run_in_portions
 from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import check_lookahead, remembered
-from streamderain.inference.tiling import choose_tile, run_tiled
 from streamderain.models import NULL
 
 __all__ = ["Derainer", "derain"]
+
+LEARNT: WeakKeyDictionary[Backend, Portions] = WeakKeyDictionary()
+"""What each backend's memory holds, for as long as it lives."""
 
 
 def derain(
     backend: Backend, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None = None
 ) -> Frames:
-    """Run pictures of one size through the network, in tiles where memory asks for it.
+    """Run pictures of one size through the network, as memory allows: all at once, fewer, in tiles.
+
+    What didn't fit once is remembered for the backend (:class:`~.memory.Portions`).
 
     Args:
         backend: what runs the network.
@@ -33,19 +39,20 @@ def derain(
         uint8 N×H×W×3.
 
     Raises:
+        ModelMemoryError: not even a small tile fits into memory.
         ModelError: the network failed.
     """
     height, width = pictures[0].shape[:2]
-    plan = choose_tile(height, width, backend.model.bytes_per_pixel)
+    portions = LEARNT.setdefault(backend, Portions(backend.model.bytes_per_pixel))
     if backend.inputs == PICTURE:
-        return run_tiled(backend.run, np.stack(pictures), plan)
+        return run_in_portions(backend.run, np.stack(pictures), portions)
     stacked = np.empty((len(pictures), height, width, VIDEO), np.uint8)
     for into, picture, given in zip(
         stacked, pictures, priors or [None] * len(pictures), strict=True
     ):
         prior = given or no_prior(picture)
         into[..., :3], into[..., 3:6], into[..., 6] = picture, prior.pixels, prior.reliability
-    return run_tiled(backend.run, stacked, plan)
+    return run_in_portions(backend.run, stacked, portions)
 
 
 class Derainer:

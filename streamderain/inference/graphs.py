@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamderain.errors import ModelError
+from streamderain.errors import ModelError, ModelMemoryError
 from streamderain.hardware import usable_cores
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
+from streamderain.inference.memory import is_out_of_memory
 from streamderain.models import ModelInfo
 
 __all__ = ["End", "check_result", "check_signature", "failed", "one_line", "usable_cores"]
@@ -80,11 +81,11 @@ def check_result(name: str, frames: Frames, result: Frames) -> Frames:
 
 
 def failed(name: str, frames: Frames, error: Exception) -> ModelError:
-    """Return the sentence about a run that failed."""
-    return ModelError(
-        f"the model {name} failed on frames of {frames.shape[2]}x{frames.shape[1]} "
-        f"(batch {frames.shape[0]}): {one_line(error)}"
-    )
+    """Return the sentence about a run that failed; of its own kind where memory ran out."""
+    what = f"on frames of {frames.shape[2]}x{frames.shape[1]} (batch {frames.shape[0]})"
+    if is_out_of_memory(error):
+        return ModelMemoryError(f"the model {name} ran out of memory {what}")
+    return ModelError(f"the model {name} failed {what}: {one_line(error)}")
 
 
 def one_line(error: Exception) -> str:

@@ -72,7 +72,8 @@ class OnnxBackend(ClosesAtExit):
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
 
         Raises:
-            ModelError: memory ran out, the model refused the size, or it was closed.
+            ModelMemoryError: memory ran out.
+            ModelError: the model refused the size, or it was closed.
         """
         if self._session is None:
             raise ModelError(f"the model {self.name} was closed")

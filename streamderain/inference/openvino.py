@@ -86,7 +86,8 @@ class OpenVinoBackend(ClosesAtExit):
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
 
         Raises:
-            ModelError: memory ran out, the model refused the size, or it was closed.
+            ModelMemoryError: memory ran out.
+            ModelError: the model refused the size, or it was closed.
         """
         if self._graph is None:
             raise ModelError(f"the model {self.name} was closed")
@@ -94,7 +95,10 @@ class OpenVinoBackend(ClosesAtExit):
             request = self._request(frames.shape)
             found = request.infer({0: np.ascontiguousarray(frames)}, share_inputs=True)
             result = np.array(found[0])  # a copy: the next run writes over it
-        except RuntimeError as error:
+            if frames.size and not result.size:  # what it gives where memory ran out
+                raise MemoryError
+        except (RuntimeError, MemoryError) as error:
+            self._forget()  # with the memory that it got
             raise failed(self.name, frames, error) from error
         return check_result(self.name, frames, result)
 
@@ -121,7 +125,11 @@ class OpenVinoBackend(ClosesAtExit):
 
     def close(self) -> None:
         """Let go of the network and its memory."""
-        self._graph = self._any_shape = None
+        self._graph = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._any_shape, self._last = None, ()
         self._compiled.clear()
 
 

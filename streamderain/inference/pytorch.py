@@ -60,7 +60,8 @@ class PyTorchBackend(ClosesAtExit):
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
 
         Raises:
-            ModelError: memory ran out, or it was closed.
+            ModelMemoryError: memory ran out.
+            ModelError: it was closed.
         """
         if self._graph is None:
             raise ModelError(f"the model {self.name} was closed")
@@ -72,7 +73,7 @@ class PyTorchBackend(ClosesAtExit):
             ):
                 given = torch.from_numpy(np.ascontiguousarray(frames)).to(self._where)
                 derained = self._graph(given).cpu().numpy()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise failed(self.name, frames, error) from error
         return check_result(self.name, frames, np.ascontiguousarray(derained))
 
