@@ -259,7 +259,7 @@ class RunConfig(_Strict):
     """Name of a shipped network, or an .onnx file."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs."""
-    backend: Literal["auto", "onnx", "openvino", "torch"] = "auto"
+    backend: Literal["auto", "onnx", "openvino", "tensorrt", "torch"] = "auto"
     """What runs it."""
     batch: Annotated[int, Field(ge=1, le=64)] | None = None
     """Frames a run of the network; chosen by device and frame size unless given."""

@@ -1,7 +1,6 @@
 """Running networks on ONNX Runtime."""
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import NullBackend
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import derain
-from streamderain.inference.onnx import CPU, CUDA, OnnxBackend
+from streamderain.inference.onnx import OnnxBackend
 from streamderain.models import available_models, resolve_model
 from streamderain.rain.streaks import RainConfig, RainField
 from tests.graphs import network_file
@@ -119,76 +118,6 @@ def test_without_a_runtime_one_sentence_says_what_to_install(monkeypatch):
         create_backend(MODEL, backend="onnx")
 
 
-class FakeRuntime(SimpleNamespace):
-    """ONNX Runtime's part that chooses a device, with sessions that have chosen ``works``."""
-
-    __version__ = "1.31.1"
-
-    def __init__(self, built_with, works):
-        super().__init__(built_with=built_with, works=works, asked=None)
-
-    def SessionOptions(self):  # noqa: N802
-        return SimpleNamespace(add_session_config_entry=lambda key, value: None)
-
-    def InferenceSession(self, path, options, providers):  # noqa: N802
-        self.asked = providers
-        ends = [SimpleNamespace(name="x", type="tensor(uint8)", shape=["n", "h", "w", 3])]
-        return SimpleNamespace(
-            get_providers=lambda: self.works, get_inputs=lambda: ends, get_outputs=lambda: ends
-        )
-
-    def get_available_providers(self):
-        return self.built_with
-
-    def set_default_logger_severity(self, severity):
-        pass
-
-    def preload_dlls(self):
-        print("Failed to load libcudnn.so")
-        raise RuntimeError("no such folder")
-
-
-@pytest.fixture
-def runtime(monkeypatch):
-    def install(built_with, works):
-        fake = FakeRuntime(built_with, works)
-        monkeypatch.setitem(sys.modules, "onnxruntime", fake)
-        return fake
-
-    return install
-
-
-def test_cuda_is_used_where_it_works(runtime):
-    runtime([CUDA, CPU], works=[CUDA, CPU])
-    assert create_backend(MODEL, "auto", "onnx").device == "cuda"
-    assert create_backend(MODEL, "cuda", "onnx").device == "cuda"
-
-
-def test_auto_falls_back_to_the_cpu_and_says_so_once(runtime, capsys):
-    runtime([CUDA, CPU], works=[CPU])
-    made = create_backend(MODEL, "auto", "onnx")
-    assert made.device == "cpu"
-    (note,) = made.notes
-    assert "could not start CUDA" in note
-    assert capsys.readouterr().out == ""  # standard output may be carrying video
-
-
-def test_asking_for_cuda_never_ends_on_the_cpu(runtime):
-    runtime([CUDA, CPU], works=[CPU])
-    with pytest.raises(ModelError, match="could not start CUDA"):
-        create_backend(MODEL, "cuda", "onnx")
-    runtime([CPU], works=[CPU])
-    with pytest.raises(ModelError, match="built without it"):
-        create_backend(MODEL, "cuda", "onnx")
-
-
-def test_asking_for_the_cpu_does_not_touch_cuda(runtime):
-    fake = runtime([CUDA, CPU], works=[CPU])
-    made = create_backend(MODEL, "cpu", "onnx")
-    assert fake.asked == [CPU]
-    assert made.notes == ()
-
-
 def test_a_network_of_ones_own_runs(tmp_path):
     path = network_file(tmp_path / "same.onnx", np.uint8, ["n", "h", "w", 3])
     frames = noise(2, 6, 5)
@@ -228,6 +157,6 @@ def test_a_network_that_changes_the_size_is_refused(tmp_path):
 
 def test_the_number_of_threads_changes_nothing(backend):
     frames = noise(1, 48, 64)
-    with OnnxBackend(resolve_model(MODEL), "cpu", threads=1) as single:
+    with OnnxBackend(resolve_model(MODEL), threads=1) as single:
         difference = np.abs(single.run(frames).astype(int) - backend.run(frames)).max()
     assert difference <= 1

@@ -22,7 +22,7 @@ def frames(shape, channels=3, seed=0):
 @pytest.fixture(scope="module")
 def pair():
     info = resolve_model("attention-s")
-    with OnnxBackend(info, "cpu") as onnx, OpenVinoBackend(info, precision="f32") as openvino:
+    with OnnxBackend(info) as onnx, OpenVinoBackend(info, precision="f32") as openvino:
         yield onnx, openvino
 
 
@@ -39,7 +39,7 @@ def test_it_gives_what_onnx_runtime_gives(pair, shape):
 def test_a_video_network_takes_seven_channels():
     info = resolve_model("video-m")
     given = frames((1, 40, 56), 7)
-    with OnnxBackend(info, "cpu") as onnx, OpenVinoBackend(info, precision="f32") as openvino:
+    with OnnxBackend(info) as onnx, OpenVinoBackend(info, precision="f32") as openvino:
         assert openvino.inputs == onnx.inputs == 7
         assert np.abs(openvino.run(given).astype(int) - onnx.run(given)).max() <= 1
 

@@ -122,7 +122,7 @@ def test_a_graph_without_weights_is_named(tmp_path):
 
 
 def test_backends_and_files_that_do_not_go_together(weights):
-    with pytest.raises(UsageError, match="auto, onnx, openvino or torch"):
+    with pytest.raises(UsageError, match="auto, onnx, openvino, tensorrt, torch"):
         create_backend("attention-s", "cpu", "jax")
     assert "leave --backend onnx out" in refused(weights(), "cpu", "onnx")
     if not torch.cuda.is_available():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import Backend, NullBackend
-from streamderain.inference.onnx import DEVICES, OnnxBackend, cuda_is_built_in
+from streamderain.inference.cuda import cuda_is_built_in, open_onnx
 from streamderain.models import NULL, resolve_model
 
-__all__ = ["BACKENDS", "create_backend"]
+__all__ = ["BACKENDS", "DEVICES", "create_backend"]
 
-BACKENDS = ("auto", "onnx", "openvino", "torch")
+DEVICES = ("auto", "cpu", "cuda")
+BACKENDS = ("auto", "onnx", "openvino", "tensorrt", "torch")
 
 
 def create_backend(model: str, device: str = "auto", backend: str = "auto") -> Backend:
@@ -19,8 +20,8 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
         model: a shipped name, ``null``, or the path of an ``.onnx`` or ``.safetensors`` file.
         device: ``cpu``, ``cuda`` (an error where it can't be had), or ``auto``: CUDA where it
             works, else the CPU.
-        backend: ``onnx``, ``openvino``, ``torch``, or ``auto``: PyTorch for ``.safetensors``;
-            else, on the CPU, OpenVINO where it is installed; else ONNX Runtime.
+        backend: ``onnx``, ``openvino``, ``tensorrt``, ``torch``, or ``auto``: PyTorch for
+            ``.safetensors``; else, on the CPU, OpenVINO where it is installed; else ONNX Runtime.
 
     Raises:
         UsageError: no such device or backend.
@@ -29,13 +30,13 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
     if device not in DEVICES:
         raise UsageError(f"the device is auto, cpu or cuda, not {device!r}")
     if backend not in BACKENDS:
-        raise UsageError(f"the backend is auto, onnx, openvino or torch, not {backend!r}")
+        raise UsageError(f"the backend is {', '.join(BACKENDS)}, not {backend!r}")
     info = resolve_model(model)
     if info.path is None:
         assert info.name == NULL
         return NullBackend()
     pytorch_file = info.path.suffix == ".safetensors"
-    if pytorch_file and backend in ("onnx", "openvino"):
+    if pytorch_file and backend in ("onnx", "openvino", "tensorrt"):
         raise ModelError(f"{info.path} is for PyTorch; leave --backend {backend} out")
     if pytorch_file or backend == "torch":
         from streamderain.inference.pytorch import PyTorchBackend
@@ -47,7 +48,7 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
         try:
             return OpenVinoBackend(info)
         except ModelError:  # what it can't read, ONNX Runtime may; or tell what is wrong with
-            return OnnxBackend(info, device)
+            return open_onnx(info, device)
     if backend == "openvino":
         from streamderain.inference.openvino import OpenVinoBackend
 
@@ -56,7 +57,7 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
                 "OpenVINO runs on the CPU; leave --device cuda or --backend openvino out"
             )
         return OpenVinoBackend(info)
-    return OnnxBackend(info, device)
+    return open_onnx(info, device, tensorrt=backend == "tensorrt")
 
 
 def _prefers_openvino(device: str) -> bool:

@@ -1,10 +1,8 @@
-"""Networks on ONNX Runtime, CPU or CUDA."""
+"""Networks on ONNX Runtime: on the CPU, and what its other devices share (``cuda.py``)."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterator
+from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +24,20 @@ from streamderain.models import ModelInfo
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["DEVICES", "OnnxBackend", "cuda_is_built_in"]
+__all__ = [
+    "CPU",
+    "OnnxBackend",
+    "channels_of",
+    "import_runtime",
+    "open_session",
+    "session_options",
+]
 
-DEVICES = ("auto", "cpu", "cuda")
-
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
 
 
 class OnnxBackend(ClosesAtExit):
-    """One network in one ONNX Runtime session.
+    """One network in one ONNX Runtime session on the CPU.
 
     Memory: the session keeps its arena, about 270 bytes for each pixel of the largest run of
     ``attention-m``. ONNX Runtime's memory patterns are off: they would plan a second block of the
@@ -42,28 +45,24 @@ class OnnxBackend(ClosesAtExit):
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; with a path.
-        device: ``cpu``, ``cuda``, or ``auto``: CUDA where it works.
         threads: of the CPU's operators, or None for one a core that the process may use.
+        notes: what the user should hear of once.
 
     Raises:
         ModelError: ONNX Runtime isn't installed; the file is no ONNX, or not uint8 N×H×W×3 in and
-            out with free sizes; CUDA was asked for and can't be had.
+            out with free sizes.
     """
 
-    def __init__(self, info: ModelInfo, device: str = "auto", threads: int | None = None) -> None:
-        ort = _import_runtime()
-        self.name, self.model = info.name, info
-        session = _open_session(ort, info, _providers(ort, device), threads)
-        self.device = "cuda" if session.get_providers()[0] == CUDA else "cpu"
-        self.notes: tuple[str, ...] = ()
-        if self.device == "cpu" and device != "cpu" and CUDA in ort.get_available_providers():
-            reason = "ONNX Runtime could not start CUDA; check the driver with nvidia-smi"
-            if device == "cuda":
-                raise ModelError(f"{reason}, or use --device cpu")
-            self.notes = (f"{reason}. Everything runs on the CPU.",)
-        self.inputs = check_signature(
-            info, list(map(_end, session.get_inputs())), list(map(_end, session.get_outputs()))
-        )
+    device = "cpu"
+
+    def __init__(
+        self, info: ModelInfo, threads: int | None = None, notes: Sequence[str] = ()
+    ) -> None:
+        ort = import_runtime()
+        self.name, self.model, self.notes = info.name, info, tuple(notes)
+        options = session_options(ort, threads)
+        session = open_session(ort, info, str(info.path), options, [CPU])
+        self.inputs = channels_of(info, session)
         self.runtime = f"ONNX Runtime {ort.__version__}"
         self._input = session.get_inputs()[0].name
         self._session: onnxruntime.InferenceSession | None = session
@@ -88,15 +87,12 @@ class OnnxBackend(ClosesAtExit):
         self._session = None
 
 
-def cuda_is_built_in() -> bool:
-    """Say whether ONNX Runtime is installed and was built with CUDA."""
-    try:
-        return CUDA in _import_runtime().get_available_providers()
-    except ModelError:
-        return False
+def import_runtime() -> ModuleType:
+    """Return ONNX Runtime's module.
 
-
-def _import_runtime() -> ModuleType:
+    Raises:
+        ModelError: it isn't installed, or can't be loaded.
+    """
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -113,48 +109,46 @@ def _import_runtime() -> ModuleType:
     return runtime
 
 
-def _providers(ort: ModuleType, device: str) -> list[str]:
-    has_cuda = CUDA in ort.get_available_providers()
-    if device == "cuda" and not has_cuda:
-        raise ModelError(
-            "CUDA was asked for but this ONNX Runtime is built without it; run: "
-            "pip uninstall onnxruntime && pip install 'streamderain[cuda]', or use --device cpu"
-        )
-    return [CUDA, CPU] if has_cuda and device != "cpu" else [CPU]
+def session_options(ort: ModuleType, threads: int | None = None) -> Any:
+    """Return options that every device shares.
 
-
-def _open_session(
-    ort: ModuleType, info: ModelInfo, providers: list[str], threads: int | None
-) -> onnxruntime.InferenceSession:
+    Args:
+        ort: ONNX Runtime's module.
+        threads: of the CPU's operators, or None for one a core that the process may use.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what fails is raised; the log would only repeat it
     options.intra_op_num_threads = threads or usable_cores()
     options.enable_mem_pattern = False
     # A spinning thread takes the core that decoding and encoding need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def open_session(
+    ort: ModuleType, info: ModelInfo, graph: str | bytes, options: Any, providers: Sequence[Any]
+) -> onnxruntime.InferenceSession:
+    """Return a session of a graph, given by its path or its bytes.
+
+    Raises:
+        ModelError: it can't be loaded.
+    """
     try:
-        with _quiet_cuda(ort) if CUDA in providers else contextlib.nullcontext():
-            return ort.InferenceSession(str(info.path), options, providers=providers)
+        return ort.InferenceSession(graph, options, providers=list(providers))
     except Exception as error:
         raise ModelError(
             f"{info.path} can't be loaded as an ONNX model: {one_line(error)}"
         ) from error
 
 
-@contextlib.contextmanager
-def _quiet_cuda(ort: ModuleType) -> Iterator[None]:
-    """Load CUDA's libraries from their wheels; what fails shows in the session's providers.
+def channels_of(info: ModelInfo, session: onnxruntime.InferenceSession) -> int:
+    """Return how many channels a session's graph takes.
 
-    ONNX Runtime prints about it on standard output, where video may be, and in its log.
+    Raises:
+        ModelError: it isn't uint8 N×H×W×3 or ×7 in, N×H×W×3 out, or its sizes aren't free.
     """
-    warnings_and_above = 2  # ONNX Runtime's default
-    ort.set_default_logger_severity(4)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
-            ort.preload_dlls()
-        yield
-    finally:
-        ort.set_default_logger_severity(warnings_and_above)
+    ends = [list(map(_end, ends)) for ends in (session.get_inputs(), session.get_outputs())]
+    return check_signature(info, *ends)
 
 
 def _end(end: Any) -> End:
