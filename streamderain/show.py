@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json as json_module
-import shutil
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, RenderableType
 from rich.table import Table
 
 from streamderain.errors import ModelError
 from streamderain.models import ModelInfo, available_models, resolve_model
+from streamderain.tables import as_text
 
 if TYPE_CHECKING:
     from streamderain.bench import BenchResult
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
     from streamderain.demo import DemoResult
 
 __all__ = ["show_bench", "show_config", "show_demo", "show_model", "show_models"]
-
-WIDEST = 120
-"""Columns of a table on a wide terminal; more than that is hard to read across."""
 
 
 def show_models(*, json: bool) -> str:
@@ -49,7 +44,7 @@ def show_models(*, json: bool) -> str:
         "networks without their past, with which they are several dB better.\n"
         "'streamderain models NAME' shows the whole card, with the terms."
     )
-    return f"{_text(table)}\n{foot}"
+    return f"{as_text(table)}\n{foot}"
 
 
 def show_model(name: str, *, json: bool) -> str:
@@ -79,7 +74,7 @@ def show_bench(result: BenchResult) -> str:
         f"{result.batch} frames a batch\n{result.cpu}, {result.cores} cores"
     )
     foot = f"Together is {result.slowest_share:.0%} of the slowest stage alone."
-    return f"{head}\n{_text(table)}\n{foot}"
+    return f"{head}\n{as_text(table)}\n{foot}"
 
 
 def show_demo(result: DemoResult) -> str:
@@ -89,7 +84,7 @@ def show_demo(result: DemoResult) -> str:
     table.add_row("derained", f"{result.psnr_after:.2f} dB", f"{result.ssim_after:.4f}")
     files = "\n".join(f"  {path}" for path in result.files)
     return (
-        f"{_text(table)}\n"
+        f"{as_text(table)}\n"
         f"{result.frames} frames through {result.model} on {result.device} ({result.runtime}) at "
         f"{result.frames_per_second:.1f} frames/s, drawing the scene and writing "
         f"three videos included\n{files}"
@@ -108,7 +103,7 @@ def show_config(config: RunConfig) -> str:
         table.add_row(name, camera.parsed.shown, camera.effective_policy, "\n".join(outputs))
     count = len(config.cameras)
     cameras = "1 camera" if count == 1 else f"{count} cameras"
-    return f"{_text(table)}\n{cameras} through {config.model}; it is valid."
+    return f"{as_text(table)}\n{cameras} through {config.model}; it is valid."
 
 
 def _as_json(info: ModelInfo) -> dict[str, object]:
@@ -129,12 +124,3 @@ def _table(*columns: str) -> Table:
         }
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table
-
-
-def _text(renderable: RenderableType) -> str:
-    """Render without colour, as wide as the terminal allows."""
-    width = min(WIDEST, shutil.get_terminal_size((100, 24)).columns)
-    stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(renderable)
-    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
-    return "\n".join(lines).strip("\n")
