@@ -46,7 +46,7 @@ def _common(
 
 for _command in (
     recorded.clean, live.run, live.check, live.listen, live.keys, machine.models, machine.bench,
-    recorded.demo,
+    machine.doctor, recorded.demo,
 ):  # fmt: skip
     app.command()(_command)
 

@@ -1,4 +1,4 @@
-"""Commands about networks and this machine: ``models`` and ``bench``."""
+"""Commands about networks and this machine: ``models``, ``bench`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from streamderain.commands.options import BackendOption, DeviceOption, ModelOption, tell
 from streamderain.defaults import VIDEO_MODEL
 
-__all__ = ["bench", "models"]
+__all__ = ["bench", "doctor", "models"]
 
 
 def models(
@@ -53,3 +53,17 @@ def bench(
     )
     tell(result.notes)
     typer.echo(result.model_dump_json(indent=2) if json else show_bench(result))
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what this machine has, what is wrong, what mends it, and what clean and run take here."""
+    from rich.console import Console
+
+    from streamderain.doctor.report import consult
+
+    with Console(stderr=True).status("") as status:
+        report = consult(lambda part: status.update(f"looking at {part}"))
+    typer.echo(report.as_json() if json else report.as_text())
+    raise typer.Exit(report.exit_code)
