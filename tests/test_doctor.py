@@ -277,6 +277,15 @@ def test_a_runtime_that_loads_but_runs_nothing():
     assert found.severity == "problem"
 
 
+def test_weights_that_do_not_fit_the_code_are_not_pytorchs_fault():
+    torch = with_packages(HEALTHY, torch="2.9", safetensors="1")
+    torch = with_library(torch, "torch", fate="works")
+    unfit = Trial("small", "torch", "cpu", fate="fails", trouble="small.safetensors doesn't fit")
+    found = only(with_trials(torch, unfit))
+    assert (found.severity, "don't belong together" in found.text) == ("advice", True)
+    assert found.command == "pip install --force-reinstall --no-deps streamderain"
+
+
 def test_defaults_that_fail_without_a_reason_are_not_passed_over():
     found = judge(with_trials(HEALTHY, defaults={"fate": "fails", "trouble": "who knows"}))
     assert len(found) == 3

@@ -98,6 +98,14 @@ def _broken(snapshot: Snapshot, library: Library) -> Iterator[Finding]:
             "PyTorch is installed without safetensors, which --backend torch needs.",
             install(snapshot.installation, "safetensors"),
         )
+    elif trial is not None and trial.fate == "fails" and ".safetensors" in trial.trouble:
+        here = snapshot.installation
+        yield make(
+            library.package,
+            f"The weights for {library.name} and streamderain's own code don't belong together "
+            f"({trial.trouble.rstrip('.')}).{rest}",
+            None if here.git else install(here, here.origin, options="--force-reinstall --no-deps"),
+        )
     elif trial is not None and trial.fate != "works":
         yield make(
             library.package,
