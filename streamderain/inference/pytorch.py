@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
 from streamderain.inference.backend import Frames
 from streamderain.inference.graphs import check_result, failed, one_line
+from streamderain.inference.overlap import CudaTools, OverlappedRunner
 from streamderain.models import ModelInfo, sha256_of_file
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 __all__ = ["PyTorchBackend", "load_network", "read_weights"]
 
@@ -23,20 +26,26 @@ __all__ = ["PyTorchBackend", "load_network", "read_weights"]
 class PyTorchBackend(ClosesAtExit):
     """One network in PyTorch (:class:`~streamderain.inference.backend.Backend`).
 
-    On the CPU in 32-bit floats, where it differs from ONNX Runtime by one level at most; on CUDA
-    in bfloat16, or float16 where a GPU has no bfloat16, in channels-last order.
+    On the CPU in 32-bit floats, where it differs from ONNX Runtime by one level at most. On CUDA
+    its layers compute in float16, in channels-last order, with the ends and the residual in 32-bit
+    floats: by arithmetic on the CPU, no network that ships is more than one level apart then, where
+    bfloat16 is up to seven. Batches go through in chunks that overlap (``overlap.py``).
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; its weights are the file itself, or
             the ``.safetensors`` beside it. Pickles are never read.
         device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
+        half: compute in float16 on CUDA, where the network bears it.
+        graphs: record CUDA graphs.
 
     Raises:
         ModelError: PyTorch or the weights are missing, they don't fit the network, or CUDA was
             asked for and can't be had.
     """
 
-    def __init__(self, info: ModelInfo, device: str = "auto") -> None:
+    def __init__(
+        self, info: ModelInfo, device: str = "auto", *, half: bool = True, graphs: bool = True
+    ) -> None:
         torch = _import_torch()
         has_cuda = bool(torch.cuda.is_available())
         if device == "cuda" and not has_cuda:
@@ -47,14 +56,19 @@ class PyTorchBackend(ClosesAtExit):
         self.name, self.model = info.name, info
         self.device = "cuda" if has_cuda and device != "cpu" else "cpu"
         self.notes: tuple[str, ...] = ()
-        self.runtime = f"PyTorch {torch.__version__}"
+        if device == "auto" and not has_cuda and shutil.which("nvidia-smi"):
+            self.notes = (
+                "PyTorch finds no GPU that it can use; check the driver with nvidia-smi and that "
+                "PyTorch is built for CUDA. Everything runs on the CPU.",
+            )
         self._torch = torch
-        self._where = torch.device(self.device)
-        self._graph = _load(info, self._where)
-        self.inputs = int(self._graph.inputs)
-        self._reduced = torch.bfloat16
-        if self.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            self._reduced = torch.float16
+        self._graph: Any = UInt8Network(info, torch.device(self.device), half=half)
+        self.inputs, self.precision = self._graph.inputs, self._graph.precision
+        self.runtime = f"PyTorch {torch.__version__}"
+        self._runner: OverlappedRunner | None = None
+        if self.device == "cuda":
+            self.runtime += f", {self.precision}"
+            self._runner = OverlappedRunner(self._graph, CudaTools(torch), graphs=graphs)
 
     def run(self, frames: Frames) -> Frames:
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
@@ -65,14 +79,12 @@ class PyTorchBackend(ClosesAtExit):
         """
         if self._graph is None:
             raise ModelError(f"the model {self.name} was closed")
-        torch = self._torch
         try:
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device, self._reduced, enabled=self.device == "cuda"),
-            ):
-                given = torch.from_numpy(np.ascontiguousarray(frames)).to(self._where)
-                derained = self._graph(given).cpu().numpy()
+            if self._runner is not None:
+                with self._torch.inference_mode():
+                    return self._runner.run(frames)
+            given = self._torch.from_numpy(np.ascontiguousarray(frames))
+            derained = self._graph(given).numpy()
         except (RuntimeError, MemoryError) as error:
             raise failed(self.name, frames, error) from error
         return check_result(self.name, frames, np.ascontiguousarray(derained))
@@ -80,6 +92,66 @@ class PyTorchBackend(ClosesAtExit):
     def close(self) -> None:
         """Let go of the network and its memory."""
         self._graph = None
+        if self._runner is not None:
+            self._runner.forget()
+            self._runner = None
+
+
+class UInt8Network:
+    """A network on a device: uint8 N×H×W×C in, N×H×W×3 out, as tensors there.
+
+    Args:
+        info: its weights are the file itself, or the ``.safetensors`` beside it.
+        device: where it runs.
+        half: compute in float16; None, or where the network doesn't bear it: in 32-bit floats.
+
+    Attributes:
+        inputs: channels that it takes.
+        precision: ``float16`` or ``float32``, between the ends.
+    """
+
+    def __init__(self, info: ModelInfo, device: torch.device, *, half: bool) -> None:
+        import torch
+
+        from streamderain.networks.uint8 import UInt8Graph
+
+        network = load_network(info)
+        graph: Any = UInt8Graph(network).to(device)
+        self.inputs = int(graph.inputs)
+        self._half = half and device.type != "cpu" and getattr(network, "bears_half", True)
+        self._where = device.type
+        self._torch = torch
+        if device.type == "cuda":
+            graph = graph.to(memory_format=torch.channels_last)
+        self._graph = graph
+        if self._half:
+            self.halve()
+        if device.type == "cuda":
+            torch.cuda.synchronize()  # other streams are going to use the weights
+
+    @property
+    def precision(self) -> str:
+        """What it computes in between its ends."""
+        return "float16" if self._half else "float32"
+
+    def halve(self) -> None:
+        """Keep the weights of the heavy layers in float16, so that no run has to convert them."""
+        nn = self._torch.nn
+        for layer in self._graph.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                layer.half()
+        self._half = True
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Return the derained frames."""
+        torch = self._torch
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._where, torch.float16, enabled=self._half, cache_enabled=False),
+            torch.backends.cudnn.flags(enabled=True, benchmark=True),
+        ):
+            derained: Tensor = self._graph(frames)
+            return derained
 
 
 def read_weights(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
@@ -138,17 +210,6 @@ def load_network(info: ModelInfo) -> torch.nn.Module:
             "again"
         ) from error
     return network.eval().requires_grad_(False)
-
-
-def _load(info: ModelInfo, device: torch.device) -> Any:
-    from streamderain.networks.uint8 import UInt8Graph
-
-    graph: Any = UInt8Graph(load_network(info)).to(device)
-    if device.type == "cuda":
-        import torch
-
-        graph = graph.to(memory_format=torch.channels_last)
-    return graph
 
 
 def _import_torch() -> ModuleType:

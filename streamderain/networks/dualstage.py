@@ -237,6 +237,7 @@ class DualStage(PaddedNetwork):
     """
 
     multiple = 32
+    bears_half = False  # it sorts by what it computes: a small difference becomes a large one
 
     def __init__(self, config: DualStageConfig) -> None:
         super().__init__()
