@@ -8,13 +8,15 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save  # noqa: E402
 
 from streamderain.errors import ModelError  # noqa: E402
+from streamderain.networks import video  # noqa: E402
 from streamderain.networks.attention import (  # noqa: E402
     CONFIGS,
     AttentionConfig,
     AttentionDerain,
 )
+from streamderain.networks.registry import build  # noqa: E402
 from tools.training.checkpoints import save_checkpoint  # noqa: E402
-from tools.training.pruning import prune, starting_weights  # noqa: E402
+from tools.training.pruning import config_of, prune, starting_weights  # noqa: E402
 
 LARGE = AttentionConfig(
     stride=2, widths=(8, 16), encoder=(2, 3), decoder=(2,), attention=(6,)
@@ -131,10 +133,23 @@ def test_a_training_starts_with_a_network_that_ships(tmp_path):
         starting_weights(tmp_path / "missing.safetensors", "attention-s")
 
 
-@pytest.mark.parametrize("name", ["nonesuch", "attention-xl"])
-def test_an_unknown_network_is_a_sentence(checkpoint, name):
-    with pytest.raises(ModelError, match=f"{name} can't be cut out of attention-m, only"):
+@pytest.mark.parametrize("name", ["nonesuch", "dtpnet-narrow"])
+def test_a_network_of_another_family_is_a_sentence(checkpoint, name):
+    with pytest.raises(ModelError, match=f"{name} can't be cut out of attention-m; a start"):
         starting_weights(checkpoint, name)
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, *video.CONFIGS])
+def test_the_shape_of_a_network_shows_in_its_weights(name):
+    assert config_of(build(name).state_dict()) == {**CONFIGS, **video.CONFIGS}[name]
+
+
+def test_a_video_network_is_cut_out_of_a_larger_one(tmp_path):
+    wide = {"recipe": {"network": "video-s-wide"}, "ema": build("video-s-wide").state_dict()}
+    weights = starting_weights(stored(wide, tmp_path / "wide.pt"), "video-s")
+    small = build("video-s")
+    small.load_state_dict(weights)
+    assert small(torch.rand(1, 7, 16, 24)).shape == (1, 3, 16, 24)
 
 
 def test_a_large_network_cannot_be_cut_out_of_a_small_one(checkpoint, tmp_path):

@@ -21,7 +21,7 @@ from streamderain.networks import video
 from streamderain.networks.attention import CONFIGS, AttentionConfig
 from tools.training.checkpoints import load_checkpoint
 
-__all__ = ["prune", "starting_weights"]
+__all__ = ["config_of", "prune", "starting_weights"]
 
 Weights = dict[str, Tensor]
 
@@ -44,20 +44,40 @@ def starting_weights(path: Path, network: str) -> Weights:
     else:
         checkpoint = load_checkpoint(path)
         large, weights = checkpoint["recipe"]["network"], checkpoint["ema"]
+    wanted = {**CONFIGS, **video.CONFIGS}.get(network)
     if large == network:
         return weights
-    try:
-        if network in video.CONFIGS:
-            config = video.CONFIGS[network]
-            return video.from_picture_weights(prune(weights, CONFIGS[large], config), config)
-        return prune(weights, CONFIGS[large], CONFIGS[network])
-    except KeyError as error:
-        known = ", ".join(CONFIGS)
+    if wanted is None or not {"stem.weight", "head.0.weight"} <= weights.keys():
         raise ModelError(
-            f"{network} can't be cut out of {large}, only one of {known} out of another"
-        ) from error
+            f"{network} can't be cut out of {large}; a start is of the same network, or both are "
+            "of the attention family"
+        )
+    try:
+        cut = prune(weights, config_of(weights), wanted)
     except ValueError as error:
         raise ModelError(f"{network} can't be cut out of {large}: {error}") from error
+    if network in video.CONFIGS and large not in video.CONFIGS:
+        return video.from_picture_weights(cut, wanted)
+    return cut
+
+
+def config_of(weights: Weights) -> AttentionConfig:
+    """Return the shape of the network of the attention family whose weights these are."""
+
+    def count(prefix: str) -> int:
+        found = {key[len(prefix) :].split(".")[0] for key in weights if key.startswith(prefix)}
+        return len(found)
+
+    levels, ways_up = count("encoder."), count("decoder.")
+    return AttentionConfig(
+        stride=weights["stem.weight"].shape[2],
+        widths=tuple(
+            weights[f"encoder.{level}.blocks.0.conv1.weight"].shape[0] for level in range(levels)
+        ),
+        encoder=tuple(count(f"encoder.{level}.blocks.") for level in range(levels)),
+        decoder=tuple(count(f"decoder.{level}.blocks.") for level in range(ways_up)),
+        attention=tuple(weights[f"skip.{level}.merge.weight"].shape[0] for level in range(ways_up)),
+    )
 
 
 def prune(weights: Weights, large: AttentionConfig, small: AttentionConfig) -> Weights:

@@ -30,6 +30,10 @@ TARGETS_AHEAD = (2, 4, 6, 8, 10)
 """Frames of those that are learnt from."""
 FORGOTTEN = 0.3
 """Share of patches whose past is forgotten: alone, the network has to work as well."""
+POOL = 480
+"""Frames that a batch is drawn from: those of one clip are much alike."""
+DRAWN = 4
+"""Times that each of them is drawn, on average: making a clip takes as long as ten small steps."""
 BORDER = 24
 """Pixels around a patch: its motion is measured on more than itself."""
 SMOOTH = 0.4
@@ -59,19 +63,25 @@ class ClipSampler:
         self.pictures, self.rng = pictures, rng
         shares = np.array([mixture.pairs + mixture.layers, mixture.synthetic, mixture.dry])
         self._shares = shares / shares.sum()
-        self._waiting: list[tuple[Picture, Picture]] = []
+        self._pool: list[tuple[Picture, Picture]] = []
+        self._drawn = 0
 
     def batch(self, size: int, patch: int) -> tuple[Picture, Picture]:
         """Return uint8 N×patch×patch×7 and N×patch×patch×3."""
         rainy = np.empty((size, patch, patch, 7), np.uint8)
         clean = np.empty((size, patch, patch, 3), np.uint8)
         for index in range(size):
-            # Frames of one clip are much alike: a batch takes them from several.
-            while len(self._waiting) < 6 * len(TARGETS) or self._waiting[0][1].shape[0] != patch:
-                if self._waiting and self._waiting[0][1].shape[0] != patch:
-                    self._waiting.clear()
-                self._waiting += self.clip(patch)
-            pair = self._waiting.pop(int(self.rng.integers(len(self._waiting))))
+            if self._pool and self._pool[0][1].shape[0] != patch:
+                self._pool.clear()
+            # A clip's frames are drawn a few times before they make room, early ones more often.
+            while len(self._pool) < min(POOL, 30 + self._drawn // DRAWN):
+                self._pool += self.clip(patch)
+            chosen = int(self.rng.integers(len(self._pool)))
+            pair = self._pool[chosen]
+            self._drawn += 1
+            if len(self._pool) >= POOL and self._drawn % DRAWN == 0:
+                self._pool[chosen] = self._pool[-1]
+                self._pool.pop()
             rainy[index], clean[index] = pair
         return rainy, clean
 
