@@ -80,13 +80,15 @@ def open_networks(
     *,
     device: str = "auto",
     backend: str = "auto",
+    precision: str = "auto",
 ) -> Iterator[dict[JobKind, Backend]]:
     """Open the network of each kind of job: one for videos, another for pictures.
 
     Args:
         kinds: of the jobs there are.
         model: name or file of the one network for all of them, or None to choose.
-        device, backend: as :func:`~streamderain.inference.create.create_backend` takes them.
+        device, backend, precision: as :func:`~streamderain.inference.create.create_backend` takes
+            them.
 
     Raises:
         StreamderainError: one can't be opened.
@@ -97,7 +99,7 @@ def open_networks(
     }
     with ExitStack() as stack:
         opened = {
-            name: stack.enter_context(create_backend(name, device, backend))
+            name: stack.enter_context(create_backend(name, device, backend, precision))
             for name in dict.fromkeys(chosen.values())
         }
         yield {kind: opened[name] for kind, name in chosen.items()}

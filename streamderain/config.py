@@ -20,6 +20,7 @@ from streamderain.arguments import parse_duration, parse_size
 from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.inference.gate import GateConfig
+from streamderain.inference.precision import Precision
 from streamderain.source import Source, SourceKind, parse_source
 
 __all__ = [
@@ -261,6 +262,8 @@ class RunConfig(_Strict):
     """Where the network runs."""
     backend: Literal["auto", "onnx", "openvino", "tensorrt", "torch"] = "auto"
     """What runs it."""
+    precision: Precision = "auto"
+    """What a CPU computes in: ``int8`` where there is such a network and it is faster."""
     batch: Annotated[int, Field(ge=1, le=64)] | None = None
     """Frames a run of the network; chosen by device and frame size unless given."""
     batch_wait: Seconds = 0.01

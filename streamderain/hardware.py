@@ -6,7 +6,19 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["cpu_name", "usable_cores"]
+__all__ = ["cpu_features", "cpu_name", "features_here", "usable_cores"]
+
+X86 = {
+    "AVX2": "avx2",
+    "AVX-512": "avx512f",
+    "AVX512-VNNI": "avx512_vnni",
+    "AVX-VNNI": "avx_vnni",
+    "AVX512-BF16": "avx512_bf16",
+    "AMX-BF16": "amx_bf16",
+    "AMX-INT8": "amx_int8",
+}
+ARM = {"NEON": "asimd", "dotprod": "asimddp", "i8mm": "i8mm", "BF16": "bf16", "SVE": "sve"}
+"""What networks are fast with, and what Linux calls it."""
 
 
 def cpu_name() -> str:
@@ -20,6 +32,31 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def cpu_features(cpuinfo: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which features a processor has and which of its kind it lacks.
+
+    Args:
+        cpuinfo: text of ``/proc/cpuinfo``; both are empty where it doesn't say.
+    """
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        names = {"flags": X86, "Features": ARM}.get(key.strip())
+        if names is not None:
+            flags = set(value.split())
+            has = tuple(name for name, flag in names.items() if flag in flags)
+            return has, tuple(name for name in names if name not in has)
+    return (), ()
+
+
+def features_here() -> frozenset[str]:
+    """Return this processor's features; none where it can't be found out (only Linux tells)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return frozenset()
+    return frozenset(cpu_features(text)[0])
 
 
 def usable_cores() -> int:

@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from streamderain.errors import ModelError
 
 __all__ = [
+    "INT8",
     "NULL",
+    "EightBits",
     "ModelCard",
     "ModelInfo",
     "Score",
@@ -33,6 +35,9 @@ NULL = "null"
 """The name of the model that changes nothing."""
 
 
+INT8 = ".int8.onnx"
+"""How the file of a network in 8 bits ends."""
+
 UNKNOWN_BYTES_PER_PIXEL = 400
 """Of a network without a card: more than our own need, less than the large ones do."""
 
@@ -45,6 +50,19 @@ class Score(BaseModel):
     ssim_y: float
     psnr_rgb: float
     ssim_rgb: float
+
+
+class EightBits(BaseModel):
+    """What a card says of ``NAME.int8.onnx``, the same network in 8 bits.
+
+    Attributes:
+        sha256: of that file, in hexadecimal.
+        validation: its quality, by the kind of rain.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    validation: dict[str, Score]
 
 
 class ModelCard(BaseModel):
@@ -67,6 +85,7 @@ class ModelCard(BaseModel):
         pytorch_sha256: of the ``.safetensors`` beside it, or None where there is none.
         validation: quality by the kind of rain: ``light``, ``heavy``, and ``dry`` pictures
             against themselves.
+        int8: of the network in 8 bits, or None where there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,6 +103,7 @@ class ModelCard(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     pytorch_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     validation: dict[str, Score]
+    int8: EightBits | None = None
 
 
 class ModelInfo(BaseModel):
@@ -98,6 +118,18 @@ class ModelInfo(BaseModel):
     def bytes_per_pixel(self) -> int:
         """Activations that a run takes for each pixel; a guess where there is no card."""
         return self.card.bytes_per_pixel if self.card else UNKNOWN_BYTES_PER_PIXEL
+
+    def in_eight_bits(self) -> ModelInfo | None:
+        """Return the same network in 8 bits, or None where there is none.
+
+        Raises:
+            ModelError: its file is not the one that the card describes.
+        """
+        if self.path is None or self.card is None or self.card.int8 is None:
+            return None
+        path = self.path.with_suffix(INT8)
+        _check_file(path, self.card.int8.sha256)
+        return self.model_copy(update={"path": path})
 
 
 def models_folder() -> Path:
@@ -138,6 +170,8 @@ def available_models(folder: Path | None = None) -> list[ModelInfo]:
     """
     found = []
     for path in (folder or models_folder()).glob("*.onnx"):
+        if path.name.endswith(INT8):
+            continue
         card = read_card(path.with_suffix(".md"))
         found.append((card.macs_per_pixel, ModelInfo(name=path.stem, path=path, card=card)))
     return [info for _, info in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
@@ -177,12 +211,17 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
 
 
 def _verified(info: ModelInfo) -> ModelInfo:
-    if info.card is not None and sha256_of(info) != info.card.sha256:
-        raise ModelError(
-            f"{info.path} is not the file that its card describes; install streamderain again, "
-            "or fetch the file again if it is a checkout"
-        )
+    if info.card is not None and info.path is not None:
+        _check_file(info.path, info.card.sha256)
     return info
+
+
+def _check_file(path: Path, sha256: str) -> None:
+    if sha256_of_file(path) != sha256:
+        raise ModelError(
+            f"{path} is not the file that its card describes; install streamderain again, or fetch "
+            "the file again if it is a checkout"
+        )
 
 
 def sha256_of(info: ModelInfo) -> str | None:

@@ -134,14 +134,22 @@ def keep_halves(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def to_onnx(network: nn.Module, properties: dict[str, str]) -> onnx.ModelProto:
-    """Return the network with its conversions as an ONNX model; the same bytes every time."""
+def to_onnx(
+    network: nn.Module, properties: dict[str, str], graph: nn.Module | None = None
+) -> onnx.ModelProto:
+    """Return the network with its conversions as an ONNX model; the same bytes every time.
+
+    Args:
+        network: in evaluation mode.
+        properties: become the metadata.
+        graph: the network with its conversions; :class:`UInt8Graph` unless told.
+    """
     example = torch.zeros(2, 97, 131, cast(Restorer, network).inputs, dtype=torch.uint8)
     free = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
         program = torch.onnx.export(
-            UInt8Graph(network).eval(), (example,), dynamo=True, opset_version=OPSET,
+            (graph or UInt8Graph(network)).eval(), (example,), dynamo=True, opset_version=OPSET,
             verbose=False, input_names=["frames"], output_names=["derained"],
             dynamic_shapes={"frames": {0: free, 1: free, 2: free}},
         )  # fmt: skip

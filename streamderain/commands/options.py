@@ -12,7 +12,14 @@ from streamderain.defaults import PICTURE_MODEL, VIDEO_MODEL
 if TYPE_CHECKING:
     from streamderain.progress import BarProgress, LineProgress
 
-__all__ = ["BackendOption", "DeviceOption", "ModelOption", "progress_of_work", "tell"]
+__all__ = [
+    "BackendOption",
+    "DeviceOption",
+    "ModelOption",
+    "PrecisionOption",
+    "progress_of_work",
+    "tell",
+]
 
 ModelOption = Annotated[
     str | None,
@@ -27,7 +34,11 @@ ModelOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
 BackendOption = Annotated[
     str,
-    typer.Option(metavar="auto|onnx|openvino|torch", help="What runs the network."),
+    typer.Option(metavar="auto|onnx|openvino|tensorrt|torch", help="What runs the network."),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(metavar="auto|int8|float", help="What a CPU computes in; int8 is the fast one."),
 ]
 
 

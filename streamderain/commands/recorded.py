@@ -12,6 +12,7 @@ from streamderain.commands.options import (
     BackendOption,
     DeviceOption,
     ModelOption,
+    PrecisionOption,
     progress_of_work,
     tell,
 )
@@ -41,6 +42,7 @@ def clean(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
+    precision: PrecisionOption = "auto",
     codec: Annotated[
         str, typer.Option(metavar="h264|hevc|av1|ffv1", help="Video codec; ffv1 is lossless.")
     ] = "h264",
@@ -115,7 +117,9 @@ def clean(
     progress = progress_of_work()
     try:
         kinds = {job.kind for job in jobs}
-        with open_networks(kinds, model, device=device, backend=backend) as networks:
+        with open_networks(
+            kinds, model, device=device, backend=backend, precision=precision
+        ) as networks:
             tell(dict.fromkeys(note for network in networks.values() for note in network.notes))
             report = clean_all(jobs, refused, networks, options, progress)
     finally:

@@ -11,30 +11,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from streamderain.doctor.snapshot import Gpu, Machine
-from streamderain.hardware import cpu_name, usable_cores
+from streamderain.hardware import cpu_features, cpu_name, usable_cores
 from streamderain.source import hide_secrets
 
 __all__ = [
     "cgroup_limits",
-    "cpu_features",
     "cuda_hidden",
     "has_nvidia_card",
     "look_at_machine",
     "memory_of",
     "parse_gpus",
 ]
-
-X86 = {
-    "AVX2": "avx2",
-    "AVX-512": "avx512f",
-    "AVX512-VNNI": "avx512_vnni",
-    "AVX-VNNI": "avx_vnni",
-    "AVX512-BF16": "avx512_bf16",
-    "AMX-BF16": "amx_bf16",
-    "AMX-INT8": "amx_int8",
-}
-ARM = {"NEON": "asimd", "dotprod": "asimddp", "i8mm": "i8mm", "BF16": "bf16", "SVE": "sve"}
-"""What networks are fast with, and what Linux calls it."""
 
 UNLIMITED = 1 << 60
 """Bytes from which on a cgroup's limit is none; version 1 writes a huge number."""
@@ -75,22 +62,6 @@ def look_at_machine() -> Machine:
         nvidia_card=has_nvidia_card(Path("/sys/bus/pci/devices")),
         cuda_hidden=cuda_hidden(os.environ),
     )
-
-
-def cpu_features(cpuinfo: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return which features a processor has and which of its kind it lacks.
-
-    Args:
-        cpuinfo: text of ``/proc/cpuinfo``; both are empty where it doesn't say.
-    """
-    for line in cpuinfo.splitlines():
-        key, _, value = line.partition(":")
-        names = {"flags": X86, "Features": ARM}.get(key.strip())
-        if names is not None:
-            flags = set(value.split())
-            has = tuple(name for name, flag in names.items() if flag in flags)
-            return has, tuple(name for name in names if name not in has)
-    return (), ()
 
 
 def memory_of(meminfo: str) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from streamderain.errors import ModelError, UsageError
+from streamderain.hardware import features_here
 from streamderain.inference.backend import Backend, NullBackend
 from streamderain.inference.cuda import cuda_is_built_in, open_onnx
-from streamderain.models import NULL, resolve_model
+from streamderain.inference.precision import check_precision, multiplies_bytes
+from streamderain.models import NULL, ModelInfo, resolve_model
 
 __all__ = ["BACKENDS", "DEVICES", "create_backend"]
 
@@ -13,7 +15,9 @@ DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("auto", "onnx", "openvino", "tensorrt", "torch")
 
 
-def create_backend(model: str, device: str = "auto", backend: str = "auto") -> Backend:
+def create_backend(
+    model: str, device: str = "auto", backend: str = "auto", precision: str = "auto"
+) -> Backend:
     """Load a network by name or file.
 
     Args:
@@ -22,15 +26,19 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
             works, else the CPU.
         backend: ``onnx``, ``openvino``, ``tensorrt``, ``torch``, or ``auto``: PyTorch for
             ``.safetensors``; else, on the CPU, OpenVINO where it is installed; else ONNX Runtime.
+        precision: ``int8`` for the shipped network in 8 bits (an error where there is none),
+            ``float``, or ``auto``: 8 bits on CPUs that are faster in them. GPUs and PyTorch choose
+            for themselves.
 
     Raises:
-        UsageError: no such device or backend.
+        UsageError: no such device, backend or precision, or they don't go together.
         ModelError: no such model, no runtime, or the model doesn't fit.
     """
     if device not in DEVICES:
         raise UsageError(f"the device is auto, cpu or cuda, not {device!r}")
     if backend not in BACKENDS:
         raise UsageError(f"the backend is {', '.join(BACKENDS)}, not {backend!r}")
+    check_precision(precision)
     info = resolve_model(model)
     if info.path is None:
         assert info.name == NULL
@@ -38,10 +46,18 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
     pytorch_file = info.path.suffix == ".safetensors"
     if pytorch_file and backend in ("onnx", "openvino", "tensorrt"):
         raise ModelError(f"{info.path} is for PyTorch; leave --backend {backend} out")
+    on_cpu = device == "cpu" or (device == "auto" and not cuda_is_built_in())
+    if precision == "int8" and (pytorch_file or backend in ("torch", "tensorrt") or not on_cpu):
+        raise UsageError(
+            "networks in 8 bits run on the CPU, by ONNX Runtime or OpenVINO; leave "
+            "--precision int8 out, or add --device cpu"
+        )
     if pytorch_file or backend == "torch":
         from streamderain.inference.pytorch import PyTorchBackend
 
         return PyTorchBackend(info, device)
+    if on_cpu and backend != "tensorrt":
+        info = _in_precision(info, precision)
     if backend == "auto" and _prefers_openvino(device):
         from streamderain.inference.openvino import OpenVinoBackend
 
@@ -58,6 +74,16 @@ def create_backend(model: str, device: str = "auto", backend: str = "auto") -> B
             )
         return OpenVinoBackend(info)
     return open_onnx(info, device, tensorrt=backend == "tensorrt")
+
+
+def _in_precision(info: ModelInfo, precision: str) -> ModelInfo:
+    """Return the network in 8 bits where that is asked for, or faster."""
+    if precision == "float" or (precision == "auto" and not multiplies_bytes(features_here())):
+        return info
+    found = info.in_eight_bits()
+    if found is None and precision == "int8":
+        raise ModelError(f"{info.name} isn't shipped in 8 bits; leave --precision int8 out")
+    return found or info
 
 
 def _prefers_openvino(device: str) -> bool:

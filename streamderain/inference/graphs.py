@@ -9,9 +9,17 @@ from streamderain.errors import ModelError, ModelMemoryError
 from streamderain.hardware import usable_cores
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
 from streamderain.inference.memory import is_out_of_memory
-from streamderain.models import ModelInfo
+from streamderain.models import INT8, ModelInfo
 
-__all__ = ["End", "check_result", "check_signature", "failed", "one_line", "usable_cores"]
+__all__ = [
+    "End",
+    "check_result",
+    "check_signature",
+    "failed",
+    "is_int8",
+    "one_line",
+    "usable_cores",
+]
 
 CHANNELS = 3
 """Of N×H×W×C, which axis has the channels."""
@@ -64,6 +72,11 @@ def check_signature(info: ModelInfo, inputs: Sequence[End], outputs: Sequence[En
             "export it with batch, height and width free"
         )
     return int(inputs[0].shape[CHANNELS] or 0)
+
+
+def is_int8(info: ModelInfo) -> bool:
+    """Say whether a network's file is one in 8 bits."""
+    return info.path is not None and info.path.name.endswith(INT8)
 
 
 def check_result(name: str, frames: Frames, result: Frames) -> Frames:

@@ -16,6 +16,7 @@ from streamderain.inference.graphs import (
     check_result,
     check_signature,
     failed,
+    is_int8,
     one_line,
     usable_cores,
 )
@@ -63,7 +64,7 @@ class OnnxBackend(ClosesAtExit):
         options = session_options(ort, threads)
         session = open_session(ort, info, str(info.path), options, [CPU])
         self.inputs = channels_of(info, session)
-        self.runtime = f"ONNX Runtime {ort.__version__}"
+        self.runtime = f"ONNX Runtime {ort.__version__}{', int8' if is_int8(info) else ''}"
         self._input = session.get_inputs()[0].name
         self._session: onnxruntime.InferenceSession | None = session
 

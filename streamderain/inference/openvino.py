@@ -10,15 +10,18 @@ import numpy as np
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
+from streamderain.hardware import cpu_name, features_here
 from streamderain.inference.backend import Frames
 from streamderain.inference.graphs import (
     End,
     check_result,
     check_signature,
     failed,
+    is_int8,
     one_line,
     usable_cores,
 )
+from streamderain.inference.precision import multiplies_bfloats
 from streamderain.models import ModelInfo
 
 __all__ = ["OpenVinoBackend", "has_openvino"]
@@ -31,15 +34,15 @@ class OpenVinoBackend(ClosesAtExit):
     """One network on OpenVINO's CPU plugin (:class:`~streamderain.inference.backend.Backend`).
 
     It is compiled for the first shape of frames and for those that come again, which takes a tenth
-    of a second and makes a run a fifth faster than with free sizes. Processors with bfloat16
-    (AVX512-BF16, AMX) compute in it, twice as fast, where the network's card allows it: at most a
-    few levels apart.
+    of a second and makes a run a fifth faster than with free sizes. Processors that are faster in
+    bfloat16 (``precision.py``) compute in it where the network's card allows it: at most a few
+    levels apart.
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; with a path.
         threads: of the CPU's operators, or None for one a core that the process may use.
-        precision: ``bf16``, ``f32``, or ``auto``: bfloat16 where the processor has it and the
-            network's card allows it.
+        precision: ``bf16``, ``f32``, or ``auto``: bfloat16 where it is faster and the network's
+            card allows it. Graphs in 8 bits keep what they say; this is for the rest of them.
 
     Raises:
         ModelError: OpenVINO isn't installed; the file is no ONNX, or not uint8 N×H×W×3 in and out
@@ -56,9 +59,9 @@ class OpenVinoBackend(ClosesAtExit):
         self.notes: tuple[str, ...] = ()
         self._core: Any = ov.Core()
         if precision == "auto":
-            able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             allowed = info.card is not None and info.card.precision == "bf16"
-            precision = "bf16" if allowed and "BF16" in able else "f32"
+            faster = multiplies_bfloats(features_here(), cpu_name())
+            precision = "bf16" if allowed and faster and not is_int8(info) else "f32"
         self.precision = precision
         self._options = {
             "INFERENCE_PRECISION_HINT": precision,
@@ -77,7 +80,8 @@ class OpenVinoBackend(ClosesAtExit):
         self.inputs = check_signature(
             info, list(map(_end, self._graph.inputs)), list(map(_end, self._graph.outputs))
         )
-        self.runtime = f"OpenVINO {ov.__version__.split('-')[0]}, {precision}"
+        shown = "int8" if is_int8(info) else precision
+        self.runtime = f"OpenVINO {ov.__version__.split('-')[0]}, {shown}"
         self._any_shape: Any = None
         self._last: tuple[int, ...] = ()
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()

@@ -42,7 +42,9 @@ def run_until_stopped(
             os._exit(KILLED)
         stop.set()
 
-    with create_backend(model or config.model, device or config.device, config.backend) as backend:
+    with create_backend(
+        model or config.model, device or config.device, config.backend, config.precision
+    ) as backend:
         service = LiveService(config, backend)
         set_up_logging(service.hide)
         for note in backend.notes:

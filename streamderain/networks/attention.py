@@ -112,7 +112,11 @@ class AttentionDerain(PaddedNetwork):
 
     def rain(self, rainy: Tensor) -> Tensor:
         """Return the rain layer R̂ of a picture whose sides are multiples of :attr:`multiple`."""
-        x = self.stem(rainy)
+        rain: Tensor = self.head(self.body(self.stem(rainy)))
+        return rain
+
+    def body(self, x: Tensor) -> Tensor:
+        """Return the features that the head takes, of those that the stem gives."""
         skips: list[Tensor] = []
         for level, group in enumerate(self.encoder):
             x = group(x)
@@ -123,8 +127,7 @@ class AttentionDerain(PaddedNetwork):
             x = self.up[level](x)
             x = x + self.skip[level](skips[level], x)
             x = self.decoder[level](x)
-        rain: Tensor = self.head(x)
-        return rain
+        return x
 
     def restore(self, rainy: Tensor) -> Tensor:
         """Derain pictures whose sides are multiples of :attr:`multiple`."""

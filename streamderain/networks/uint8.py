@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from streamderain.networks.registry import Restorer
 
-__all__ = ["UInt8Graph"]
+__all__ = ["UInt8Graph", "padded"]
 
 
 class UInt8Graph(nn.Module):
@@ -27,11 +27,18 @@ class UInt8Graph(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the derained frames."""
-        height, width, m = frames.shape[1], frames.shape[2], self.multiple
-        device = frames.device
-        rows = torch.arange((height + m - 1) // m * m, device=device).clamp(max=height - 1)
-        columns = torch.arange((width + m - 1) // m * m, device=device).clamp(max=width - 1)
-        padded = frames.index_select(1, rows).index_select(2, columns)
-        restored = cast(Restorer, self.network).restore(padded.permute(0, 3, 1, 2).float() / 255)
+        height, width = frames.shape[1], frames.shape[2]
+        pixels = padded(frames, self.multiple)
+        restored = cast(Restorer, self.network).restore(pixels.permute(0, 3, 1, 2).float() / 255)
         levels = (restored[:, :, :height, :width] * 255).round().clamp(0, 255)
         return levels.to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def padded(frames: Tensor, multiple: int) -> Tensor:
+    """Return N×H×W×C with its last row and column repeated up to multiples of a number."""
+    height, width = frames.shape[1], frames.shape[2]
+    device = frames.device
+    rows = torch.arange((height + multiple - 1) // multiple * multiple, device=device)
+    columns = torch.arange((width + multiple - 1) // multiple * multiple, device=device)
+    frames = frames.index_select(1, rows.clamp(max=height - 1))
+    return frames.index_select(2, columns.clamp(max=width - 1))

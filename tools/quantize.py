@@ -1,0 +1,220 @@
+"""Quantize a network: ``python -m tools.quantize models/NAME.safetensors --data DATA``.
+
+``NAME.int8.onnx`` is written beside it: the same network with its convolutions in 8 bits, for
+processors that multiply bytes (VNNI, AMX, ARM's dot product). Activations are unsigned, with ranges
+from frames in rain, dry ones and dark ones; weights are signed, each channel with a range of its
+own (ONNX Runtime's static quantisation in QDQ format). What stays in float: channel and pixel
+attention, whose sums are small and whose errors would be everywhere, and the residual.
+
+What was measured (``attention-s``, Rain100's validation scenes, light / heavy): in float
+35.95 / 26.31 dB, with ranges of the 99.99th percentile 35.88 / 26.28, with the largest values
+35.80 / 26.27. The head in float gained 0.02 dB and took a quarter of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from torch import nn
+
+from streamderain.errors import ModelError, StreamderainError
+from streamderain.inference.pytorch import load_network, read_weights
+from streamderain.models import ModelInfo
+from streamderain.networks.attention import AttentionDerain
+from streamderain.networks.packed import PackedGraph
+from streamderain.networks.registry import Restorer
+from tools.export_onnx import IR_VERSION, TERMS, to_onnx
+from tools.files import write_whole
+from tools.training.data import Mixture, PatchSampler, load_pictures
+from tools.training.video import ClipSampler
+
+__all__ = ["calibration_frames", "main", "quantize"]
+
+Frames = NDArray[np.uint8]
+
+PATCH, BATCH, BATCHES = 128, 4, 24
+MIXTURE = Mixture(pairs=0.25, layers=0.25, synthetic=0.4, dry=0.1)
+PERCENTILE = 99.99
+IN_FLOAT = ("attention.reduce", "attention.expand", ".score", "colours")
+"""Convolutions that are not quantised, by their names."""
+UNROUNDED = ("rain", "trust", "frame", "difference", "reliability")
+"""Convolutions whose results are added up in float: rounding them would show."""
+WORST = 2.0
+"""Levels by which results may differ from those in float, on average."""
+
+
+def calibration_frames(inputs: int, data: Path, seed: int) -> list[Frames]:
+    """Draw what ranges are taken from, as training draws it.
+
+    Args:
+        inputs: channels that the network takes, 3 or 7.
+        data: folder with ``rain100/`` and ``clean/``.
+        seed: decides everything.
+
+    Returns:
+        uint8 N×H×W×inputs each.
+
+    Raises:
+        InputError: there are no such pictures.
+    """
+    pictures, rng = load_pictures(data, seed, streak_layers=60), np.random.default_rng(seed)
+    sampler: ClipSampler | PatchSampler = (
+        ClipSampler(pictures, MIXTURE, rng) if inputs > 3 else PatchSampler(pictures, MIXTURE, rng)
+    )
+    return [sampler.batch(BATCH, PATCH)[0] for _ in range(BATCHES)]
+
+
+def quantize(
+    network: nn.Module, frames: Sequence[Frames], properties: dict[str, str]
+) -> onnx.ModelProto:
+    """Return a network in 8 bits, uint8 in and out.
+
+    Args:
+        network: of the attention family, in evaluation mode.
+        frames: from :func:`calibration_frames`; the last of them checks the result.
+        properties: become the metadata.
+
+    Raises:
+        ModelError: the network is of another family, or its results differ too much.
+    """
+    if not isinstance(network, AttentionDerain):
+        raise ModelError(
+            f"{properties.get('network')} is not of the attention family; only that is quantised"
+        )
+    plain = to_onnx(network, properties, PackedGraph(network))
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        onnx.save(plain, source)
+        quantize_static(
+            source, target, _Reader(frames[:-1]), quant_format=QuantFormat.QDQ, per_channel=True,
+            op_types_to_quantize=["Conv", "ConvTranspose"],
+            nodes_to_exclude=_named(plain, "Conv", IN_FLOAT),
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={
+                "ActivationSymmetric": False, "WeightSymmetric": True,
+                "CalibPercentile": PERCENTILE,
+            },
+        )  # fmt: skip
+        model = onnx.load(target)
+    _leave_unrounded(model, _named(model, "Conv", UNROUNDED))
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = plain.producer_name, plain.producer_version
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model, full_check=True)
+    difference = np.abs(_run(plain, frames[-1]) - _run(model, frames[-1])).mean()
+    if difference > WORST:
+        raise ModelError(
+            f"in 8 bits the network's results differ by {difference:.1f} levels on average; it "
+            "isn't written"
+        )
+    return model
+
+
+def _named(model: onnx.ModelProto, kind: str, parts: Sequence[str]) -> list[str]:
+    """Return the nodes of a kind whose weights' names have one of the parts."""
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == kind and any(part in node.input[1].lower() for part in parts)
+    ]
+
+
+def _leave_unrounded(model: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Take the rounding away behind some nodes."""
+    graph = model.graph
+    given = {node.output[0] for node in graph.node if node.name in names}
+    rounded = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "QuantizeLinear"}
+    passed: dict[str, str] = {}
+    for node in list(graph.node):
+        if node.op_type == "QuantizeLinear" and node.input[0] in given:
+            graph.node.remove(node)
+        elif node.op_type == "DequantizeLinear" and rounded.get(node.input[0]) in given:
+            passed[node.output[0]] = rounded[node.input[0]]
+            graph.node.remove(node)
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = passed.get(name, name)
+    used = {name for node in graph.node for name in node.input}
+    for weight in list(graph.initializer):
+        if weight.name not in used:
+            graph.initializer.remove(weight)
+
+
+def _run(model: onnx.ModelProto, frames: Frames) -> NDArray[np.int16]:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (derained,) = session.run(None, {"frames": frames})
+    return np.asarray(derained, np.int16)
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Hands out the frames once."""
+
+    def __init__(self, frames: Sequence[Frames]) -> None:
+        self._frames = iter(frames)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next input of the graph, or None after the last."""
+        frames = next(self._frames, None)
+        return None if frames is None else {"frames": frames}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep its progress and its advice about preprocessing off the screen."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, write the graph, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("weights", type=Path, metavar="NAME.safetensors")
+    parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
+    parser.add_argument("-o", "--output", type=Path, help="default: NAME.int8.onnx beside it")
+    parser.add_argument("--seed", type=int, default=5)
+    args = parser.parse_args(arguments)
+    target = args.output or args.weights.with_suffix(".int8.onnx")
+    try:
+        name, _ = read_weights(args.weights)
+        network = load_network(ModelInfo(name=args.weights.stem, path=args.weights))
+        frames = calibration_frames(cast(Restorer, network).inputs, args.data, args.seed)
+        properties = {
+            "name": f"{args.weights.stem}, 8 bits", "network": name, "licence": TERMS,
+            "precision": "int8",
+        }  # fmt: skip
+        model = quantize(network, frames, properties)
+        write_whole(target, model.SerializeToString(deterministic=True))
+    except StreamderainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
