@@ -15,7 +15,7 @@ import importlib
 import io
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,22 @@ class CudaBackend(ClosesAtExit):
             self._drop_lanes()
             raise failed(self.name, frames, error) from error
         return result
+
+    def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:
+        """Return what runs the network on memory of the GPU and waits for it: to measure it.
+
+        Args:
+            shape: N×H×W×:attr:`inputs`; N is a size of buckets.
+        """
+        lane = self._lane(shape)
+        lane.given.update_inplace(np.zeros(shape, np.uint8))
+
+        def call() -> None:
+            graph = self._book.graph_of(shape) if self._book else None
+            self._recorded |= set() if graph is None else {shape}
+            self._call(lane, PLAIN_RUN if graph is None else graph)
+
+        return call
 
     def close(self) -> None:
         """Let go of the network and its memory."""

@@ -269,6 +269,21 @@ class OverlappedRunner:
             raise
         return result
 
+    def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:
+        """Return what runs the network on memory of the device and waits for it: to measure it.
+
+        Args:
+            shape: N×H×W×C; N is a size of buckets.
+        """
+        lane = self._lane(shape)
+        lane.given.zero_()
+
+        def call() -> None:
+            self._compute(lane, lane.slots[0])
+            self._tools.wait(self._tools.mark(1))
+
+        return call
+
     def forget(self) -> None:
         """Let go of all memory, such as after it ran out."""
         self._tools.release()  # first of all what is under way ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,20 @@ class PyTorchBackend(ClosesAtExit):
         except (RuntimeError, MemoryError) as error:
             raise failed(self.name, frames, error) from error
         return check_result(self.name, frames, np.ascontiguousarray(derained))
+
+    def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:
+        """Return what runs the network on memory of its device and waits for it: to measure it.
+
+        Args:
+            shape: N×H×W×:attr:`inputs`; N is a size of buckets.
+        """
+        torch = self._torch
+        with torch.inference_mode():
+            if self._runner is not None:
+                call: Callable[[], None] = torch.inference_mode()(self._runner.alone(shape))
+                return call
+            given = torch.zeros(shape, dtype=torch.uint8)
+        return lambda: self._graph(given)
 
     def close(self) -> None:
         """Let go of the network and its memory."""
