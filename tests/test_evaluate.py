@@ -7,6 +7,7 @@ import math
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from streamderain.models import models_folder, read_card
@@ -192,5 +193,32 @@ def test_an_evaluation_of_other_weights_makes_no_card(network, data, tmp_path, c
     found.write_text(json.dumps(evaluations))
     arguments = [str(network), "--evaluation", str(found), "--recipe", str(RECIPE)]
     assert write_card(arguments) == 1
-    assert "does not judge both this very .onnx and null" in capsys.readouterr().err
+    assert "does not judge" in capsys.readouterr().err
     assert not network.with_suffix(".md").exists()
+
+
+def test_a_card_says_what_eight_bits_cost_and_refuses_too_much(network, data, tmp_path, capsys):
+    small, found = network.with_suffix(".int8.onnx"), tmp_path / "e.json"
+    model = onnx.load(network)
+    model.doc_string = "another file"
+    onnx.save(model, small)
+    judged = [str(network), str(small), "null"]
+    assert main([*judged, "--data", str(data), "--json", str(found)]) == 0
+    arguments = [str(network), "--evaluation", str(found), "--recipe", str(RECIPE)]
+    assert write_card(arguments) == 0
+    card = read_card(network.with_suffix(".md"))
+    assert card.int8.sha256 == hashlib.sha256(small.read_bytes()).hexdigest()
+    assert card.int8.validation == card.validation
+    text = network.with_suffix(".md").read_text(encoding="utf-8")
+    assert "| attention-m, 8 bits |" in text
+    assert "python -m tools.quantize models/attention-m.safetensors" in text
+
+    evaluations = json.loads(found.read_text())
+    evaluations[1]["sets"]["heavy"]["psnr_y"] -= 0.4
+    found.write_text(json.dumps(evaluations))
+    assert write_card(arguments) == 1
+    assert "loses 0.40 dB in heavy rain" in capsys.readouterr().err
+    evaluations.pop(1)
+    found.write_text(json.dumps(evaluations))
+    assert write_card(arguments) == 1
+    assert "attention-m.int8.onnx as it is" in capsys.readouterr().err

@@ -8,9 +8,9 @@ from typing import Literal
 from tools.evaluate import DRY
 
 __all__ = [
-    "ALONE", "BODY", "BRIEFLY", "KINDS", "KINDS_OF_CLIPS", "KINDS_OF_PATCHES", "PICTURE_COMMAND",
-    "PICTURE_ENDS", "TERMS", "TRAINED_ON", "VARIED", "VARIED_CLIPS", "VIDEO_COMMAND", "VIDEO_ENDS",
-    "Kind",
+    "ALONE", "BODY", "BRIEFLY", "IN_8_BITS", "KINDS", "KINDS_OF_CLIPS", "KINDS_OF_PATCHES",
+    "PICTURE_COMMAND", "PICTURE_ENDS", "QUANTIZE", "TERMS", "TRAINED_ON", "VARIED", "VARIED_CLIPS",
+    "VIDEO_COMMAND", "VIDEO_ENDS", "Kind",
 ]  # fmt: skip
 
 TRAINED_ON = (
@@ -45,7 +45,7 @@ KINDS = {
     ),
     "video-s": Kind(
         "every rain, by a camera's last frames; the fast one", "real time on a CPU",
-        "ours: `attention-xs` that sees the past as well; `docs/temporal.md`", "bf16",
+        "ours, cut out of `video-s-wide`; `docs/temporal.md`", "bf16",
     ),
     "video-m": Kind(
         "every rain, by a camera's last frames; the good one", "offline on a CPU, small GPUs live",
@@ -98,7 +98,7 @@ network leaves them alone; a picture that comes out as it went in counts as {cap
 
 {table}
 
-{clips}{briefly}## What it learnt from
+{int8}{clips}{briefly}## What it learnt from
 
 {shares}
 
@@ -116,12 +116,20 @@ headlights at night.
 ```
 {training}
 python -m tools.export_onnx runs/{run}/last.pt -o models/{card.name}.onnx
-python -m tools.evaluate models/{card.name}.onnx null --data DATA --json evaluation.json
+{quantize}python -m tools.evaluate models/{card.name}.onnx{int8_file} null --data DATA \\
+  --json evaluation.json
 {card_command}
 ```
 
 `docs/training.md` says what DATA holds.
 """
+
+IN_8_BITS = """\
+`{card.name}.int8.onnx` is the same network with its convolutions in 8 bits, which is what runs on
+CPUs that multiply bytes (`--precision float` for this one). SHA-256 `{card.int8.sha256}`.
+
+"""
+QUANTIZE = "python -m tools.quantize models/{name}.safetensors --data DATA\n"
 
 PICTURE_ENDS = "In (`frames`) and out (`derained`): uint8 N×H×W×3 RGB, every size free."
 VIDEO_ENDS = """\

@@ -195,6 +195,8 @@ def markdown(result: dict[str, dict[str, Score]]) -> str:
 def open_model(model: str, device: str = "auto", backend: str = "auto") -> Backend:
     """Load a shipped name, an ``.onnx`` file, ``null``, or a ``.pt`` checkpoint of a training.
 
+    A name means the network in floats, whatever the processor; in 8 bits it is judged by its file.
+
     Raises:
         ModelError: it can't be had.
     """
@@ -208,7 +210,7 @@ def open_model(model: str, device: str = "auto", backend: str = "auto") -> Backe
             ) from error
 
         return CheckpointBackend(Path(model))
-    return create_backend(model, device, backend)
+    return create_backend(model, device, backend, "float")
 
 
 def _parser() -> argparse.ArgumentParser:

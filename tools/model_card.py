@@ -8,7 +8,6 @@ judged that very file, by its SHA-256), how it was trained from the recipe.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import multiprocessing
 import sys
 import textwrap
@@ -23,17 +22,19 @@ from pydantic import ValidationError
 from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
 from streamderain.inference.create import create_backend
 from streamderain.inference.openvino import has_openvino
-from streamderain.models import NULL, ModelCard, Score, sha256_of_file
+from streamderain.models import INT8, NULL, EightBits, ModelCard, Score, sha256_of_file
 from streamderain.networks import video
 from tools.card_texts import (
     ALONE,
     BODY,
     BRIEFLY,
+    IN_8_BITS,
     KINDS,
     KINDS_OF_CLIPS,
     KINDS_OF_PATCHES,
     PICTURE_COMMAND,
     PICTURE_ENDS,
+    QUANTIZE,
     TERMS,
     TRAINED_ON,
     VARIED,
@@ -42,13 +43,16 @@ from tools.card_texts import (
     VIDEO_ENDS,
     Kind,
 )
-from tools.evaluate import EVALUATIONS, PSNR_CAP, Evaluation, markdown
+from tools.evaluate import DRY, EVALUATIONS, PSNR_CAP, Evaluation, markdown
 from tools.evaluate_video import CLIP_SCORES
 from tools.evaluate_video import table as clips_table
 from tools.files import write_whole
 from tools.training.recipe import Recipe, load_recipe
 
 MEASURED_SIZES = (360, 640), (720, 1280)
+
+WORSE = 0.3
+"""dB that a network in 8 bits may lose in rain."""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -70,23 +74,58 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def read_evaluations(path: Path, sha256: str) -> tuple[Evaluation, Evaluation]:
-    """Return the evaluation of the file with that hash, and of ``null``.
+def read_evaluations(path: Path) -> dict[str | None, Evaluation]:
+    """Return evaluations by the SHA-256 of the judged files; ``null``'s is None.
 
     Raises:
-        InputError: the file is missing or no evaluation, or one of the two isn't in it.
+        InputError: the file is missing or no evaluation.
     """
     try:
-        evaluations = EVALUATIONS.validate_json(path.read_bytes())
+        return {item.sha256: item for item in EVALUATIONS.validate_json(path.read_bytes())}
     except (OSError, ValidationError) as error:
         raise InputError(f"{path} can't be read as what tools.evaluate --json wrote") from error
-    ours = [item for item in evaluations if item.sha256 == sha256]
-    null = [item for item in evaluations if item.model == NULL]
-    if not ours or not null:
+
+
+def evaluation_of(judged: Path | None, found: Mapping[str | None, Evaluation]) -> Evaluation:
+    """Return the evaluation of a file, or of ``null`` for None.
+
+    Raises:
+        InputError: it isn't there.
+    """
+    sha256 = None if judged is None else sha256_of_file(judged)
+    if sha256 not in found:
         raise InputError(
-            f"{path} does not judge both this very .onnx and {NULL}; run tools.evaluate on both"
+            f"the evaluation does not judge {judged or NULL} as it is; run tools.evaluate on the "
+            f".onnx, on {NULL} and, where there is one, on the network in 8 bits"
         )
-    return ours[0], null[0]
+    return found[sha256]
+
+
+def eight_bits(
+    path: Path, plain: Evaluation, found: Mapping[str | None, Evaluation]
+) -> EightBits | None:
+    """Return what the card says of the network in 8 bits, None where there is none.
+
+    Args:
+        path: the ``.onnx`` in floats.
+        plain: its evaluation.
+        found: all evaluations.
+
+    Raises:
+        InputError: it was not judged.
+        ModelError: it loses too much.
+    """
+    file = path.with_suffix(INT8)
+    if not file.is_file():
+        return None
+    judged = evaluation_of(file, found)
+    for rain, score in judged.sets.items():
+        lost = plain.sets[rain].psnr_y - score.psnr_y
+        if rain != DRY and lost > WORSE:
+            raise ModelError(
+                f"{file} loses {lost:.2f} dB in {rain} rain, more than {WORSE}; don't ship it"
+            )
+    return EightBits(sha256=sha256_of_file(file), validation=judged.sets)
 
 
 def read_clips(path: Path, sha256: str) -> str:
@@ -106,18 +145,21 @@ def read_clips(path: Path, sha256: str) -> str:
     return clips_table(found)
 
 
-def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int = 0) -> ModelCard:
+def make_card(
+    path: Path, found: Mapping[str | None, Evaluation], steps_before: int = 0
+) -> ModelCard:
     """Return the front matter of a network's card.
 
     Args:
         path: the ``.onnx``.
-        evaluation: of that file.
-        sha256: of that file.
+        found: the evaluations, of that file and of the network in 8 bits.
         steps_before: of the recipes before the one whose checkpoint was exported.
 
     Raises:
-        ModelError: the file is not one of ours.
+        InputError: one of them was not judged.
+        ModelError: the file is not one of ours, or 8 bits are too few.
     """
+    evaluation = evaluation_of(path, found)
     metadata, weights = read_metadata(path), path.with_suffix(".safetensors")
     kind = kind_of(metadata["network"])
     return ModelCard(
@@ -132,9 +174,10 @@ def make_card(path: Path, evaluation: Evaluation, sha256: str, steps_before: int
         bytes_per_pixel=bytes_per_pixel(path),
         precision=kind.precision,
         training_steps=steps_before + int(metadata["training_steps"]),
-        sha256=sha256,
+        sha256=sha256_of_file(path),
         pytorch_sha256=sha256_of_file(weights) if weights.is_file() else None,
         validation=evaluation.sets,
+        int8=eight_bits(path, evaluation, found),
     )
 
 
@@ -228,6 +271,7 @@ def render(
     if teachers:
         trained += f", from `{teachers.pop()}` as well as from the truth"
     before = {Path(recipe.embedding).parent.name for recipe in recipes.values() if recipe.embedding}
+    reduced = {f"{card.name}, 8 bits": card.int8.validation} if card.int8 else {}
     body = BODY.format(
         card=card,
         source=kind_of(card.network).source,
@@ -237,7 +281,10 @@ def render(
         briefly=BRIEFLY if "trained briefly" in card.purpose else "",
         cap=PSNR_CAP,
         terms=textwrap.fill(card.terms, 100),
-        table=markdown({card.name: card.validation, NULL: null}),
+        table=markdown({card.name: card.validation, **reduced, NULL: null}),
+        int8=IN_8_BITS.format(card=card) if card.int8 else "",
+        quantize=QUANTIZE.format(name=card.name) if card.int8 else "",
+        int8_file=f" models/{card.name}{INT8}" if card.int8 else "",
         ends=VIDEO_ENDS if clips else PICTURE_ENDS,
         card_command=(VIDEO_COMMAND if clips else PICTURE_COMMAND).format(name=card.name),
         varied=VARIED_CLIPS if clips else VARIED,
@@ -270,18 +317,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not args.onnx.is_file():
             raise ModelError(f"the model {args.onnx} is not there; check the path")
-        sha256 = hashlib.sha256(args.onnx.read_bytes()).hexdigest()
-        evaluation, null = read_evaluations(args.evaluation, sha256)
+        found = read_evaluations(args.evaluation)
         paths = args.recipe or recipes_of(read_metadata(args.onnx)["network"])
         recipes = {path: load_recipe(path) for path in paths}
         before = sum(recipe.steps for recipe in list(recipes.values())[:-1])
-        card = make_card(args.onnx, evaluation, sha256, before)
-        clips = read_clips(args.clips, sha256) if args.clips is not None else ""
+        card = make_card(args.onnx, found, before)
+        clips = read_clips(args.clips, card.sha256) if args.clips is not None else ""
         if bool(clips) != (card.network in video.CONFIGS):
             raise UsageError(
                 f"--clips goes with video networks and is needed there; this is {card.network}"
             )
-        text = render(card, null.sets, recipes, clips)
+        text = render(card, evaluation_of(None, found).sets, recipes, clips)
         write_whole(args.onnx.with_suffix(".md"), text.encode())
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)

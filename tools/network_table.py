@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 
 from streamderain.arguments import parse_size
-from streamderain.bench import cpu_name
 from streamderain.errors import StreamderainError
 from streamderain.frame import Pixels
+from streamderain.hardware import cpu_name
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain

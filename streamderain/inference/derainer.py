@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
+import cv2
 import numpy as np
 
 from streamderain.frame import Frame, Pixels
@@ -17,7 +18,7 @@ from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import check_lookahead, remembered
 from streamderain.models import NULL
 
-__all__ = ["Derainer", "derain"]
+__all__ = ["Derainer", "derain", "run_stacked", "stacked"]
 
 LEARNT: WeakKeyDictionary[Backend, Portions] = WeakKeyDictionary()
 """What each backend's memory holds, for as long as it lives."""
@@ -42,17 +43,39 @@ def derain(
         ModelMemoryError: not even a small tile fits into memory.
         ModelError: the network failed.
     """
+    return run_stacked(backend, stacked(backend.inputs, pictures, priors))
+
+
+def stacked(
+    inputs: int, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None = None
+) -> Frames:
+    """Return what a network takes for pictures of one size: uint8 N×H×W×inputs.
+
+    Args:
+        inputs: channels that the network takes.
+        pictures, priors: as :func:`derain` takes them.
+    """
+    if inputs == PICTURE:
+        return np.stack(pictures)
     height, width = pictures[0].shape[:2]
-    portions = LEARNT.setdefault(backend, Portions(backend.model.bytes_per_pixel))
-    if backend.inputs == PICTURE:
-        return run_in_portions(backend.run, np.stack(pictures), portions)
-    stacked = np.empty((len(pictures), height, width, VIDEO), np.uint8)
+    result = np.empty((len(pictures), height, width, VIDEO), np.uint8)
     for into, picture, given in zip(
-        stacked, pictures, priors or [None] * len(pictures), strict=True
+        result, pictures, priors or [None] * len(pictures), strict=True
     ):
         prior = given or no_prior(picture)
         into[..., :3], into[..., 3:6], into[..., 6] = picture, prior.pixels, prior.reliability
-    return run_in_portions(backend.run, stacked, portions)
+    return result
+
+
+def run_stacked(backend: Backend, frames: Frames) -> Frames:
+    """Run what :func:`stacked` gave, uint8 N×H×W×C, as memory allows; uint8 N×H×W×3.
+
+    Raises:
+        ModelMemoryError: not even a small tile fits into memory.
+        ModelError: the network failed.
+    """
+    portions = LEARNT.setdefault(backend, Portions(backend.model.bytes_per_pixel))
+    return run_in_portions(backend.run, frames, portions)
 
 
 class Derainer:
