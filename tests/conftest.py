@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import os
 import signal
 import subprocess
 
@@ -9,6 +10,10 @@ import pytest
 # The tests of interruption send it to theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# What is tested is what runtimes make of the files here, not what the user's cache holds.
+os.environ["STREAMDERAIN_CACHE"] = "off"
 
 
 @pytest.fixture

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.inference.cache import VARIABLE, cache_folder, chosen_folder
+from streamderain.inference.cache import (
+    VARIABLE,
+    BlobCache,
+    cache_folder,
+    chosen_folder,
+    key_of,
+)
 
 HOME = Path("/home/ada")
 
@@ -48,3 +54,52 @@ def test_a_folder_that_can_not_be_written_is_none(monkeypatch, tmp_path):
     (tmp_path / "c").mkdir(mode=0o500)
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert cache_folder("c") is None
+
+
+def test_what_is_stored_is_there_again(tmp_path):
+    BlobCache(tmp_path).store("a", b"compiled")
+    assert BlobCache(tmp_path).load("a") == b"compiled"
+    assert BlobCache(tmp_path).load("b") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a.blob"]  # no part of it beside it
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"x" * 40])
+def test_what_is_damaged_is_not_there_and_is_written_anew(tmp_path, damage):
+    cache = BlobCache(tmp_path)
+    cache.store("a", b"compiled")
+    (tmp_path / "a.blob").write_bytes(damage)
+    assert cache.load("a") is None
+    cache.store("a", b"compiled")
+    assert cache.load("a") == b"compiled"
+
+
+def test_a_byte_that_was_turned_is_seen(tmp_path):
+    cache = BlobCache(tmp_path)
+    cache.store("a", bytes(1000))
+    stored = bytearray((tmp_path / "a.blob").read_bytes())
+    stored[500] ^= 1
+    (tmp_path / "a.blob").write_bytes(stored)
+    assert cache.load("a") is None
+
+
+def test_the_oldest_goes_when_it_is_full(tmp_path):
+    cache = BlobCache(tmp_path, most_bytes=1000)
+    for index, key in enumerate("abc"):
+        cache.store(key, bytes(260))
+        os.utime(tmp_path / f"{key}.blob", (index, index))
+    cache.load("a")  # it was asked for just now
+    cache.store("d", bytes(260))
+    assert cache.load("b") is None
+    assert None not in (cache.load("a"), cache.load("c"), cache.load("d"))
+    cache.store("e", bytes(2000))
+    assert cache.load("e") is None
+
+
+def test_no_folder_or_a_lost_one_is_no_cache(tmp_path):
+    for cache in (BlobCache(None), BlobCache(tmp_path / "lost")):
+        cache.store("a", b"compiled")
+        assert cache.load("a") is None
+
+
+def test_keys_differ_by_every_part():
+    assert len({key_of("a", 1), key_of("a", "1"), key_of("a1"), key_of(1, "a")}) == 4

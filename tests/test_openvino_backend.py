@@ -138,3 +138,60 @@ def test_a_closed_one_says_so():
     backend.close()
     with pytest.raises(ModelError, match="attention-s was closed"):
         backend.run(frames((1, 8, 8)))
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("STREAMDERAIN_CACHE", str(tmp_path / "kept"))
+    return tmp_path / "kept" / "openvino"
+
+
+def once(frames, **options):
+    """Run frames in a backend of their own; say whether it read the graph."""
+    with OpenVinoBackend(resolve_model("attention-s"), precision="f32", **options) as backend:
+        return backend.run(frames), backend._graph is not None
+
+
+def test_what_was_compiled_is_taken_from_the_cache_and_gives_the_same(cache):
+    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3), np.uint8)
+    first, read = once(frames)
+    assert read
+    stored = {path.name for path in cache.iterdir()}
+    assert len(stored) == 2  # the network for this shape, and how many channels it has
+    again, read = once(frames)
+    assert not read
+    assert np.array_equal(first, again)
+    other, read = once(frames[:, :32])  # of another shape
+    assert read
+    assert other.shape == (1, 32, 56, 3)
+    once(frames, threads=1)
+    assert len({path.name for path in cache.iterdir()} - stored) == 2
+
+
+def test_a_damaged_cache_is_no_cache(cache):
+    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3), np.uint8)
+    first, _ = once(frames)
+    for path in cache.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    again, read = once(frames)
+    assert read
+    assert np.array_equal(first, again)
+    assert not once(frames)[1]  # it was written anew
+
+
+def test_what_openvino_itself_does_not_take_is_compiled(cache, monkeypatch):
+    from streamderain.inference import openvino
+
+    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3), np.uint8)
+    first, _ = once(frames)
+    monkeypatch.setattr(openvino.BlobCache, "load", lambda *_: b"whole, but of another making")
+    assert np.array_equal(once(frames)[0], first)
+
+
+def test_without_a_cache_it_runs_the_same(monkeypatch, tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3), np.uint8)
+    monkeypatch.setenv("STREAMDERAIN_CACHE", "off")
+    first, _ = once(frames)
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("STREAMDERAIN_CACHE", str(tmp_path / "file"))
+    assert np.array_equal(once(frames)[0], first)
