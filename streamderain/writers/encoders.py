@@ -32,8 +32,8 @@ SOFTWARE = {
 }
 """Encoders on the CPU, the better one first."""
 
-NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc"}
-"""Encoders on an NVIDIA GPU."""
+NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
+"""Encoders on an NVIDIA GPU; those that a GPU lacks, and old ones lack AV1, don't open."""
 
 DEFAULT_CRF = {"h264": 18, "hevc": 20, "av1": 25, "ffv1": 0}
 """Visually lossless, by each codec's own scale of constant quality."""
