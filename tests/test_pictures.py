@@ -136,3 +136,9 @@ def test_a_format_nobody_writes_is_wrong_usage(tmp_path):
     with pytest.raises(UsageError, match="use"):
         write_picture(tmp_path / "a.xyz", photo())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_grey_only_format_gets_grey(tmp_path):
+    pixels = np.full((6, 8, 3), 90, np.uint8)
+    write_picture(tmp_path / "a.pgm", pixels)
+    assert (cv2.imread(str(tmp_path / "a.pgm"), cv2.IMREAD_UNCHANGED) == np.full((6, 8), 90)).all()

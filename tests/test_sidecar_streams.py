@@ -8,6 +8,7 @@ import av
 import pytest
 
 from streamderain.errors import OutputError
+from streamderain.writers import sidecar
 from tests.clips import frame_times, make_clip, null_copy, packets
 
 FONT = b"\x00\x01\x00\x00" + bytes(range(256)) * 40
@@ -199,3 +200,22 @@ def test_an_error_of_the_target_removes_it(tmp_path):
     with pytest.raises(OutputError, match="is a folder"):
         null_copy(source, target, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mkv"]
+
+
+def test_a_piece_of_a_long_recording_does_not_read_the_rest(tmp_path, monkeypatch):
+    source = make_clip(tmp_path / "a.mp4", frames=150, audio_tracks=1)
+    null_copy(source, tmp_path / "whole.mp4", sample_end=1.0)
+    monkeypatch.setattr(sidecar, "INTERLEAVED_S", Fraction(1, 2))
+    seen = []
+    read = sidecar.SidecarStreams._read
+
+    def counted(self, streams):
+        for packet in read(self, streams):
+            seen.append(float(packet.pts * packet.time_base))
+            yield packet
+
+    monkeypatch.setattr(sidecar.SidecarStreams, "_read", counted)
+    null_copy(source, tmp_path / "piece.mp4", sample_end=1.0)
+    assert max(seen) < 2
+    copied = [packets(tmp_path / f"{name}.mp4", "audio") for name in ("piece", "whole")]
+    assert copied[0] == copied[1] != []

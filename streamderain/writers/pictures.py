@@ -76,7 +76,8 @@ def encode_picture(suffix: str, pixels: Pixels, metadata: Metadata) -> bytes:
         OutputError: the format can't hold the picture.
     """
     suffix = suffix.lower()
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    to = cv2.COLOR_RGB2GRAY if suffix == ".pgm" else cv2.COLOR_RGB2BGR  # grey is all it can hold
+    bgr = cv2.cvtColor(pixels, to)
     parameters = _PARAMETERS.get(suffix, [])
     try:
         if not cv2.haveImageWriter(f"x{suffix}"):

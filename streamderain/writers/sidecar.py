@@ -20,6 +20,8 @@ from streamderain.writers.encoders import Container
 
 __all__ = ["SidecarStreams", "picture_tags"]
 
+INTERLEAVED_S = 30
+"""Seconds by which packets of one time may lie apart in a file."""
 MAX_READ_ERRORS = 1000
 """After so many errors in a row the rest of the source is given up."""
 
@@ -131,6 +133,9 @@ class SidecarStreams:
         while self._waiting is not None:
             time = _time_of(self._waiting)
             if until is not None and time is not None and time > until:
+                return
+            if self._end is not None and time is not None and time > self._end + INTERLEAVED_S:
+                self._waiting = None  # the rest of a long recording has nothing for a piece of it
                 return
             self._copy_one(output, self._waiting, time)
             self._waiting = next(self._packets, None)
