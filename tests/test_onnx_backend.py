@@ -20,7 +20,7 @@ MODEL = "attention-m"
 
 @pytest.fixture(scope="module")
 def backend():
-    with create_backend(MODEL, "cpu", "onnx") as made:
+    with create_backend(MODEL, "cpu", "onnx", "float") as made:
         yield made
 
 

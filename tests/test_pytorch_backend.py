@@ -26,7 +26,7 @@ NAMES = [info.name for info in available_models()]
 def test_it_gives_what_onnx_runtime_gives(name, size):
     frames = np.stack([picture(*size, index) for index in range(2)])
     with (
-        create_backend(name, "cpu", "onnx") as onnx,
+        create_backend(name, "cpu", "onnx", "float") as onnx,
         create_backend(name, "cpu", "torch") as pytorch,
     ):
         if onnx.inputs == VIDEO:  # some past, trusted here and there
