@@ -65,4 +65,6 @@ def test_larger_frames_never_make_larger_batches(device):
 
 def test_a_cpu_runs_frames_of_video_size_one_by_one():
     assert choose_batch("cpu", 360, 640) == 1
+    assert choose_batch("cpu", 360, 640, lanes=4) == 4
+    assert choose_batch("cpu", 90, 160, lanes=4) == choose_batch("cpu", 90, 160)
     assert choose_batch("cuda", 360, 640) > 1

@@ -18,6 +18,7 @@ class Darkener:
 
     name = "darkener"
     device = "cpu"
+    lanes = 1
     inputs = 3
     notes = ()
     model = ModelInfo(name="darkener", path=None)

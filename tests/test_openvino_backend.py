@@ -36,6 +36,31 @@ def test_it_gives_what_onnx_runtime_gives(pair, shape):
         assert np.abs(openvino.run(given) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_frames_that_run_side_by_side_come_out_as_each_alone_and_in_order(count):
+    given = frames((count, 33, 48))
+    with OpenVinoBackend(resolve_model("attention-s"), threads=2, precision="f32") as backend:
+        assert backend.lanes == 2
+        alone = [backend.run(given[index : index + 1])[0] for index in range(count)]
+        for _ in range(2):
+            together = backend.run(given)
+            assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
+        kept = together.copy()
+        backend.run(given[::-1])
+        assert np.array_equal(together, kept)
+        assert len(backend._queues) == 1
+        backend.close()
+        assert not backend._queues
+        with pytest.raises(ModelError, match="was closed"):
+            backend.run(given)
+
+
+def test_with_one_thread_there_is_one_lane():
+    with OpenVinoBackend(resolve_model("attention-s"), threads=1) as backend:
+        assert backend.lanes == 1
+        assert backend.run(frames((3, 16, 16))).shape == (3, 16, 16, 3)
+
+
 def test_a_video_network_takes_seven_channels():
     info = resolve_model("video-m")
     given = frames((1, 40, 56), 7)

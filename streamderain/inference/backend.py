@@ -29,6 +29,7 @@ class Backend(Closable, Protocol):
         device: what it really runs on, ``cpu`` or ``cuda``.
         runtime: what runs it, with its version.
         inputs: channels that it takes, :data:`PICTURE` or :data:`VIDEO`.
+        lanes: frames of a run that it computes side by side; with fewer, cores stand idle.
         notes: what the user should hear of once, one sentence each, such as that CUDA was
             installed but could not be started.
     """
@@ -51,6 +52,10 @@ class Backend(Closable, Protocol):
 
     @property
     def inputs(self) -> int:  # noqa: D102
+        ...
+
+    @property
+    def lanes(self) -> int:  # noqa: D102
         ...
 
     @property
@@ -81,6 +86,7 @@ class NullBackend(ClosesAtExit):
     device = "cpu"
     runtime = "none"
     inputs = PICTURE
+    lanes = 1
     notes = ()
 
     def __init__(self) -> None:

@@ -22,15 +22,16 @@ MAX_BATCH = 16
 """So that the first frames of a slow job do not wait for many others."""
 
 
-def choose_batch(device: str, height: int, width: int) -> int:
+def choose_batch(device: str, height: int, width: int, lanes: int = 1) -> int:
     """Return how many frames of a size to run at once, 1 to 16.
 
     Args:
         device: ``cpu`` or ``cuda``.
         height, width: of the frames.
+        lanes: frames that the backend computes side by side.
     """
     budget = CUDA_BATCH_PIXELS if device == "cuda" else CPU_BATCH_PIXELS
-    return max(1, min(MAX_BATCH, budget // (height * width)))
+    return max(1, min(MAX_BATCH, max(lanes, budget // (height * width))))
 
 
 class FrameBatcher:

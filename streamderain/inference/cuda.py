@@ -96,6 +96,7 @@ class CudaBackend(ClosesAtExit):
     """
 
     device = "cuda"
+    lanes = 1
 
     def __init__(
         self,

@@ -118,7 +118,10 @@ class Derainer:
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of that size go through the network at once."""
-        return self._batch or choose_batch(self._backend.device, height, width)
+        backend = self._backend
+        # Two rounds of what runs side by side: a frame that takes longer holds up fewer others.
+        lanes = 2 * backend.lanes if backend.lanes > 1 else 1
+        return self._batch or choose_batch(backend.device, height, width, lanes)
 
     def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give every frame that comes in, in order.

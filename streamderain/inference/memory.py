@@ -35,6 +35,7 @@ SENTENCES = (
     "allocate memory",  # the system's error 12
     "can't alloc",  # PyTorch's CPU allocator, OpenVINO's code generator
     "not enough memory",  # the same on Windows
+    "broken promise",  # OpenVINO, one of whose threads got none
     "bad_alloc",
     "bad allocation",
     "outofmemory",  # TensorRT

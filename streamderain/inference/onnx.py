@@ -55,6 +55,7 @@ class OnnxBackend(ClosesAtExit):
     """
 
     device = "cpu"
+    lanes = 1
 
     def __init__(
         self, info: ModelInfo, threads: int | None = None, notes: Sequence[str] = ()

@@ -44,6 +44,8 @@ class PyTorchBackend(ClosesAtExit):
             asked for and can't be had.
     """
 
+    lanes = 1
+
     def __init__(
         self, info: ModelInfo, device: str = "auto", *, half: bool = True, graphs: bool = True
     ) -> None:

@@ -271,7 +271,8 @@ class LiveService:
         )  # fmt: skip
 
     def _batch_limit(self, height: int, width: int) -> int:
-        return self._config.batch or choose_batch(self._backend.device, height, width)
+        backend = self._backend
+        return self._config.batch or choose_batch(backend.device, height, width, backend.lanes)
 
     def _infer(self) -> None:
         failed_at = float("-inf")

@@ -24,6 +24,7 @@ class CheckpointBackend(ClosesAtExit):
     """
 
     device = "cpu"
+    lanes = 1
     runtime = f"PyTorch {torch.__version__}"
     notes = ()
 
