@@ -125,7 +125,7 @@ def ranks_for(count: int, density: float = 0.0) -> tuple[int, int, int]:
     """Return which of ``count`` sorted values estimate the scene, and which tells their spread.
 
     The denser the rain, the more of the upper values are rain: of nine frames with heavy rain the
-    third value is 6 dB nearer to the scene than the fourth and the fifth, in drizzle it's 2 dB
+    third value is 5 dB nearer to the scene than the fourth and the fifth, in drizzle it is 3 dB
     farther, since it is the sensor's noise that is sorted there.
 
     Args:

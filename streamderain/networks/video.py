@@ -7,7 +7,7 @@ is the scene behind the rain as the camera's last frames know it, and its reliab
     B̂ = α·b + (1 − α)·(O − R̂), α = ρ·σ(·)
 
 so that where the past knows nothing (ρ = 0) the result is the single picture's, whatever α's layers
-have learnt, and nothing of an old scene can come back.
+have learnt.
 """
 
 from __future__ import annotations
