@@ -1,4 +1,4 @@
-"""What ``models``, ``bench`` and ``demo`` print: results in, text out."""
+"""What ``models``, ``check`` and ``demo`` print: results in, text out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from streamderain.models import ModelInfo, available_models, resolve_model
 from streamderain.tables import as_text
 
 if TYPE_CHECKING:
-    from streamderain.bench import BenchResult
     from streamderain.config import RunConfig
     from streamderain.demo import DemoResult
 
-__all__ = ["show_bench", "show_config", "show_demo", "show_model", "show_models"]
+__all__ = ["show_config", "show_demo", "show_model", "show_models"]
 
 
 def show_models(*, json: bool) -> str:
@@ -61,22 +60,6 @@ def show_model(name: str, *, json: bool) -> str:
     return info.path.with_suffix(".md").read_text(encoding="utf-8").split("---\n", 2)[2].strip()
 
 
-def show_bench(result: BenchResult) -> str:
-    """Return a measurement of this machine as a table."""
-    table = _table("stage", "frames/s", "alone or together")
-    for name, rate in (
-        ("decode", result.decode), ("infer", result.infer), ("encode", result.encode),
-    ):  # fmt: skip
-        table.add_row(name, f"{rate:.1f}", "alone")
-    table.add_row("all", f"{result.together:.1f}", "together, as clean runs them")
-    head = (
-        f"{result.model} on {result.device} ({result.runtime}), {result.width}x{result.height}, "
-        f"{result.batch} frames a batch\n{result.cpu}, {result.cores} cores"
-    )
-    foot = f"Together is {result.slowest_share:.0%} of the slowest stage alone."
-    return f"{head}\n{as_text(table)}\n{foot}"
-
-
 def show_demo(result: DemoResult) -> str:
     """Return what the demonstration found, and where its files are."""
     table = _table("against the scene without rain", "PSNR (Y)", "SSIM (Y)")
@@ -117,7 +100,6 @@ def _table(*columns: str) -> Table:
     for index, column in enumerate(columns):
         numeric = index > 0 and column not in {
             "speed",
-            "alone or together",
             "source",
             "policy",
             "outputs",

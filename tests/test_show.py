@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from streamderain.bench import BenchResult
 from streamderain.cli import main
 from streamderain.demo import DemoResult
 from streamderain.models import available_models
-from streamderain.show import show_bench, show_demo
+from streamderain.show import show_demo
 
 SHIPPED = [info.name for info in available_models()]
 
@@ -56,18 +55,6 @@ def test_programs_get_json(capsys):
 def test_a_name_without_a_card_is_a_sentence(name, words, capsys):
     assert main(["models", name]) == 1
     assert words in capsys.readouterr().err
-
-
-def test_a_measurement_names_machine_model_and_every_stage():
-    result = BenchResult(
-        model="attention-s", device="cpu", runtime="ONNX Runtime 1.31.1", width=1280,
-        height=720, batch=2, decode=310.4,
-        infer=12.5, encode=80.2, together=11.75, slowest_share=0.94, cpu="A processor", cores=4,
-    )  # fmt: skip
-    said = show_bench(result)
-    for words in ("attention-s on cpu (ONNX Runtime 1.31.1), 1280x720, 2 frames a batch",
-                  "A processor, 4 cores", "310.4", "12.5", "80.2", "11.8", "94%"):  # fmt: skip
-        assert words in said
 
 
 def test_the_demonstration_tells_what_was_gained_and_where_it_is(tmp_path):

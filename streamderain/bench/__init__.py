@@ -1,0 +1,1 @@
+"""``streamderain bench``: the parts of the program against the clock."""
