@@ -5,7 +5,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from streamderain.networks.count import macs_per_pixel  # noqa: E402
-from tools.yardstick import NAME, Timed, main, markdown, prenet_shaped  # noqa: E402
+from tools.yardstick import (  # noqa: E402
+    NAME,
+    Setting,
+    Timed,
+    fastest,
+    main,
+    markdown,
+    prenet_shaped,
+    settings,
+)
 
 
 def test_the_yardstick_has_as_many_parameters_as_are_published():
@@ -19,6 +28,26 @@ def test_its_multiplications_are_those_of_six_recursions():
 
 def test_it_gives_pictures_of_the_size_that_it_takes():
     assert prenet_shaped()(torch.rand(1, 3, 17, 23)).shape == (1, 3, 17, 23)
+
+
+def test_it_runs_as_fast_as_it_can_here_and_leaves_the_threads_as_they_were(monkeypatch):
+    from streamderain.bench.footage import Footage
+
+    tried = [Setting(1, False), Setting(1, True), Setting(2, False)]
+    monkeypatch.setattr("tools.yardstick.settings", lambda: tried)
+    monkeypatch.setattr(
+        "tools.yardstick.yardstick_turn",
+        lambda network, footage, setting: lambda: 1.0 + (setting != tried[1]),
+    )
+    before = torch.get_num_threads()
+    setting, turn = fastest(prenet_shaped(), Footage(24, 32))
+    assert (setting, turn()) == (tried[1], 1.0)
+    assert str(setting) == "1 thread, channels last"
+    assert torch.get_num_threads() == before
+
+
+def test_one_thread_is_always_among_what_is_tried():
+    assert Setting(1, False) in settings()
 
 
 def test_ratios_are_of_turns_that_followed_each_other():
