@@ -29,7 +29,7 @@ def frames(shape, channels, seed=0):
     return rng.integers(0, 256, (*shape, channels), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", ["attention-s", "attention-m", "video-s", "video-m"])
+@pytest.mark.parametrize("name", ["attention-s", "attention-m", "video-xs", "video-s", "video-m"])
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (48, 64)])
 def test_at_its_own_resolution_a_network_gives_the_very_same(name, size):
     network = seeded(name)

@@ -145,9 +145,9 @@ def test_the_shape_of_a_network_shows_in_its_weights(name):
 
 
 def test_a_video_network_is_cut_out_of_a_larger_one(tmp_path):
-    wide = {"recipe": {"network": "video-s-wide"}, "ema": build("video-s-wide").state_dict()}
-    weights = starting_weights(stored(wide, tmp_path / "wide.pt"), "video-s")
-    small = build("video-s")
+    wide = {"recipe": {"network": "video-xs-wide"}, "ema": build("video-xs-wide").state_dict()}
+    weights = starting_weights(stored(wide, tmp_path / "wide.pt"), "video-xs")
+    small = build("video-xs")
     small.load_state_dict(weights)
     assert small(torch.rand(1, 7, 16, 24)).shape == (1, 3, 16, 24)
 

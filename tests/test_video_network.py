@@ -38,7 +38,7 @@ def with_past(frame, prior, reliability):
 
 def test_without_a_past_it_is_the_picture_network_it_began_as():
     alone = registry.build("attention-xs").eval()
-    config = video.CONFIGS["video-s-wide"]
+    config = video.CONFIGS["video-xs-wide"]
     network = video.VideoDerain(config).eval()
     network.load_state_dict(video.from_picture_weights(alone.state_dict(), config))
     frame, prior = torch.rand(2, 3, 37, 50), torch.rand(2, 3, 37, 50)

@@ -43,9 +43,13 @@ KINDS = {
         "every rain, picture by picture; the good one", "offline on a CPU, small GPUs live",
         precision="bf16",
     ),
+    "video-xs": Kind(
+        "every rain, by a camera's last frames; the fastest, coarse where things move",
+        "real time on a CPU", "ours, cut out of `video-xs-wide`; `docs/temporal.md`", "bf16",
+    ),
     "video-s": Kind(
-        "every rain, by a camera's last frames; the fast one", "real time on a CPU",
-        "ours, cut out of `video-s-wide`; `docs/temporal.md`", "bf16",
+        "every rain, by a camera's last frames; the fast one", "real time on a CPU at small sizes",
+        "ours: `attention-s` that sees the past as well; `docs/temporal.md`", "bf16",
     ),
     "video-m": Kind(
         "every rain, by a camera's last frames; the good one", "offline on a CPU, small GPUs live",

@@ -7,7 +7,7 @@ memory, and the stem is a 1×1 convolution; the head gives its channels in the s
 residual is computed at the network's own resolution and goes back into pixels as bytes. The
 results are the same to the bit.
 
-What was measured (``video-s-wide``, 720p, OpenVINO 2026.4, two x86 cores): in 8 bits 49.6 ms where
+What was measured (``video-xs-wide``, 720p, OpenVINO 2026.4, two x86 cores): in 8 bits 49.6 ms where
 the plain graph takes 54.4, its head left in float; in floats 130 where the plain graph takes 114,
 which is why those are exported plainly.
 """
