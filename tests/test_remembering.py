@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from streamderain.inference.prior import TemporalPrior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainConfig, RainField
 from tests.clips import picture
@@ -56,6 +57,33 @@ def test_what_bypasses_the_network_is_remembered_without_a_prior(lookahead):
     assert [prior is None for _, prior in out] == [True] * 10 + [False] * 4
     assert out[10][1].frames > 4
     assert error((None, out[10][1]), still) < 6
+
+
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_as_long_as_it_is_dry_nothing_is_done_with_the_frames(lookahead, monkeypatch):
+    looked = []
+    honest = TemporalPrior._follow
+    monkeypatch.setattr(
+        TemporalPrior, "_follow", lambda self, frame: looked.append(0) or honest(self, frame)
+    )
+    still = picture(90, 120) // 2 + 30
+    dry = clip(60, still)
+    out = remembered((setattr(frame, "bypass", "dry") or frame for frame in dry), lookahead)
+    assert len(list(out)) == 60
+    assert not looked
+
+
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_where_rain_begins_the_last_dry_frames_are_looked_at_and_only_they(lookahead):
+    still, elsewhere = picture(90, 120) // 2 + 30, 200 - picture(90, 120, 7) // 2
+    frames = [*clip(30, elsewhere), *clip(20, still)]
+    for number, frame in enumerate(frames):
+        frame.index, frame.bypass = number, "dry" if number < 44 else None
+    out = list(remembered(frames, lookahead))
+    assert [frame.index for frame, _ in out] == list(range(50))
+    assert [prior is None for _, prior in out] == [True] * 44 + [False] * 6
+    assert out[44][1].frames >= 5
+    assert error((None, out[44][1]), still) < 6
 
 
 def test_nothing_of_another_scene_is_looked_at():

@@ -18,6 +18,7 @@ from streamderain.networks.count import macs_per_pixel  # noqa: E402
 from tests.clips import picture  # noqa: E402
 from tests.live_frames import live_frame  # noqa: E402
 from tools import export_onnx  # noqa: E402
+from tools.training import video as training_video  # noqa: E402
 from tools.training.data import Mixture, Pictures  # noqa: E402
 from tools.training.recipe import Recipe  # noqa: E402
 from tools.training.trainer import Trainer  # noqa: E402
@@ -175,3 +176,15 @@ def test_recorded_frames_go_in_with_their_past():
     assert trust[0] == trust[1] == 0
     assert trust[-1] > 150
     assert trust == sorted(trust)
+
+
+def test_a_frame_is_drawn_a_few_times_before_it_makes_room(pictures, monkeypatch):
+    monkeypatch.setattr(training_video, "POOL", 60)
+    sampler = ClipSampler(pictures, Mixture(), np.random.default_rng(2))
+    made = []
+    clip = sampler.clip
+    monkeypatch.setattr(sampler, "clip", lambda patch: made.append(0) or clip(patch))
+    for _ in range(20):
+        sampler.batch(20, 32)
+    frames = len(made) * len(training_video.TARGETS)
+    assert 400 / training_video.DRAWN <= frames <= 400 / training_video.DRAWN + 60 + 5

@@ -166,6 +166,8 @@ class TemporalPrior:
         if not 1 <= span <= SPAN:
             raise ValueError(f"a prior looks at 1 to {SPAN} frames, not {span}")
         self._past: deque[Remembered] = deque(maxlen=span)
+        self._unseen: deque[Pixels] = deque(maxlen=span)
+        self._gap = False
         self._lumas: deque[tuple[Luma, Place]] = deque(maxlen=SPAN)
         self.scene = 0
         self._reference: Luma | None = None
@@ -177,6 +179,8 @@ class TemporalPrior:
     def reset(self) -> None:
         """Forget the past: another scene begins."""
         self._past.clear()
+        self._unseen.clear()
+        self._gap = False
         self.scene += 1
         self._lumas.clear()
         self._reference = self._last = None
@@ -188,19 +192,41 @@ class TemporalPrior:
         Args:
             frame: uint8 H×W×3 RGB; must not be written to afterwards.
         """
+        self._catch_up()
         movement = self._follow(frame)
         prior = estimate(frame, self._place, list(self._past))
         self._keep(frame)
         return Prior(prior.pixels, prior.reliability, prior.frames, movement)
 
     def remember(self, frame: Pixels) -> None:
-        """Remember a frame whose prior nobody needs, at a fifth of the cost.
+        """Remember a frame whose prior nobody needs; nothing is done with it until one is.
 
         Args:
             frame: uint8 H×W×3 RGB; must not be written to afterwards.
         """
+        self._gap |= len(self._unseen) == self._unseen.maxlen
+        self._unseen.append(frame)
+
+    def follow(self, frame: Pixels) -> Remembered:
+        """Remember a frame at once, and return where its contents are.
+
+        Args:
+            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+        """
+        self._catch_up()
         self._follow(frame)
         self._keep(frame)
+        return self._past[-1]
+
+    def _catch_up(self) -> None:
+        """Look at the frames that nobody needed until now, as many as count."""
+        unseen, gap = list(self._unseen), self._gap
+        self._unseen.clear()
+        if gap:  # in what has fallen out, the camera may have turned anywhere
+            self.reset()
+        for frame in unseen:
+            self._follow(frame)
+            self._keep(frame)
 
     def _follow(self, frame: Pixels) -> Movement | None:
         """Find out where the frame is, and whether it is of the same scene."""
@@ -239,11 +265,6 @@ class TemporalPrior:
         ]
         (middle,) = ranked(moved, [(len(moved) - 1) // 2])
         return prepare_small(middle, by)
-
-    @property
-    def latest(self) -> Remembered:
-        """The frame of the last :meth:`step`."""
-        return self._past[-1]
 
     def _is_cut(self, share: float) -> bool:
         """Tell a new scene from what changes all the time, as a cloudburst does."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from streamderain.frame import Frame
+from streamderain.frame import Frame, Pixels
 from streamderain.inference.prior import SPAN, Prior, Remembered, TemporalPrior, estimate
 
 __all__ = ["MAX_LOOKAHEAD", "check_lookahead", "remembered"]
@@ -15,10 +15,13 @@ MAX_LOOKAHEAD = 4
 """Frames: as many on each side give the shortest way to every one of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Seen:
-    place: Remembered | None
-    scene: int
+    """A frame that is remembered: None where it is damaged; where it is, once that was needed."""
+
+    pixels: Pixels | None
+    place: Remembered | None = None
+    scene: int = -1
 
 
 def remembered(
@@ -27,7 +30,7 @@ def remembered(
     """Give every frame in order with its prior.
 
     Damaged frames have none and are not remembered; those that bypass the network have none, but
-    are remembered.
+    are remembered. As long as all of them do, nothing is done with them.
 
     Args:
         frames: of one source.
@@ -69,17 +72,25 @@ def _of_both_sides(
     seen: list[_Seen] = []  # the last ones; of those that wait, the frames are kept as well
     waiting: deque[Frame] = deque()
     for frame in frames:
-        if frame.corrupt:
-            seen.append(_Seen(None, past.scene))
-        else:
-            past.remember(frame.pixels)
-            seen.append(_Seen(past.latest, past.scene))
+        seen.append(_Seen(None if frame.corrupt else frame.pixels))
         waiting.append(frame)
+        if any(item.bypass is None for item in waiting):
+            _follow(seen, past)
         while len(waiting) > lookahead:
             yield _given(seen, waiting, lookahead, span)
-        del seen[: -(SPAN + lookahead)]
+        fallen = seen[: -(SPAN + lookahead)]
+        if any(item.pixels is not None and item.place is None for item in fallen):
+            past.reset()  # nobody looked at it: the camera may have turned anywhere
+        del seen[: len(fallen)]
     while waiting:
         yield _given(seen, waiting, lookahead, span)
+
+
+def _follow(seen: list[_Seen], past: TemporalPrior) -> None:
+    """Find out where those frames are that nobody needed until now."""
+    for item in seen:
+        if item.pixels is not None and item.place is None:
+            item.place, item.scene = past.follow(item.pixels), past.scene
 
 
 def _given(
