@@ -151,7 +151,8 @@ the same scenes (`python -m tools.evaluate_video`):
 
 PICTURE_COMMAND = "python -m tools.model_card models/{name}.onnx --evaluation evaluation.json"
 VIDEO_COMMAND = """\
-python -m tools.evaluate_video models/{name}.onnx attention-m null --data DATA --json clips.json
+python -m tools.evaluate_video models/{name}.onnx models/{name}.int8.onnx attention-m null \\
+  --data DATA --json clips.json
 python -m tools.model_card models/{name}.onnx --evaluation evaluation.json --clips clips.json"""
 
 BRIEFLY = """\
