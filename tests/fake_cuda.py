@@ -20,6 +20,8 @@ class FakeSession:
         self.enabled = dict(providers[0][1]).get("enable_cuda_graph") == "1"
         if self.enabled and runtime.refuses_graphs == "opening":
             raise RuntimeError("This session cannot use the graph capture feature")
+        if runtime.refuses_half and isinstance(graph, bytes):
+            raise RuntimeError("This is an invalid model")
         self._real = onnxruntime.InferenceSession(graph, options, providers=[CPU])
         self.graphs = {}
         self.get_inputs, self.get_outputs = self._real.get_inputs, self._real.get_outputs
@@ -43,7 +45,7 @@ class FakeSession:
         number = int(options.get_run_config_entry("gpu_graph_id"))
         self._runtime.runs.append((number, binding.shape))
         pixels = binding.shape[0] * binding.shape[1] * binding.shape[2]
-        if pixels > self._runtime.pixels:
+        if pixels > (self._runtime.pixels if number == -1 else self._runtime.recorded_pixels):
             raise RuntimeError("[ONNXRuntimeError] : 6 : CUDA failure 2: out of memory ; GPU=0")
         if number != -1:
             assert self.enabled, "graphs are off in this session"
@@ -101,6 +103,8 @@ class FakeRuntime:
         works: those that can be started.
         pixels: of a run that memory suffices for.
         refuses_graphs: ``opening`` or ``recording``, where CUDA graphs fail.
+        recorded_pixels: of a recorded run that memory suffices for.
+        refuses_half: graphs that were changed.
         leaves_to_cpu: convolutions.
     """
 
@@ -111,10 +115,11 @@ class FakeRuntime:
 
     def __init__(
         self, built_with=(CUDA, CPU), works=(TENSORRT, CUDA, CPU), pixels=10**9,
-        refuses_graphs=None, leaves_to_cpu=False,
+        refuses_graphs=None, leaves_to_cpu=False, recorded_pixels=10**9, refuses_half=False,
     ):  # fmt: skip
         self.built_with, self.works, self.pixels = list(built_with), works, pixels
         self.refuses_graphs, self.leaves_to_cpu = refuses_graphs, leaves_to_cpu
+        self.recorded_pixels, self.refuses_half = recorded_pixels, refuses_half
         self.runs, self.sessions = [], []
 
     def get_available_providers(self):

@@ -65,6 +65,18 @@ def test_on_a_gpu_that_is_played(monkeypatch, runtime):
         assert row.tflops == pytest.approx(2 * macs * 48 * 64 * row.alone / 1e12)
 
 
+def test_what_a_runtime_raises_where_it_is_measured_alone_is_a_row(monkeypatch):
+    from streamderain.inference.cuda import CudaBackend
+
+    def alone(self, shape):
+        raise RuntimeError("CUDA failure 2:\nout of memory")
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", FakeRuntime())
+    monkeypatch.setattr(CudaBackend, "alone", alone)
+    (row,) = measure("onnx", _info(), "cuda", (48, 64), [1], 0.01, Card("played"))
+    assert (row.batch, row.failed) == (1, "RuntimeError: CUDA failure 2: out of memory")
+
+
 def test_without_a_gpu_it_says_so(monkeypatch, capsys):
     monkeypatch.setattr(bench_gpu, "_gpu_memory_mb", lambda: None)
     assert main(["attention-s", *QUICK[:-1], "cuda"]) == 2

@@ -1,6 +1,7 @@
 """Where runtimes keep what they have prepared."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,15 @@ def test_the_oldest_goes_when_it_is_full(tmp_path):
     assert None not in (cache.load("a"), cache.load("c"), cache.load("d"))
     cache.store("e", bytes(2000))
     assert cache.load("e") is None
+
+
+def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_path):
+    now = time.time()
+    for name, age in ((".left.part", 4000), (".begun.part", 3000)):
+        (tmp_path / name).write_bytes(b"half of it")
+        os.utime(tmp_path / name, (now - age, now - age))
+    BlobCache(tmp_path).store("a", b"compiled")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.blob", ".begun.part"}
 
 
 def test_no_folder_or_a_lost_one_is_no_cache(tmp_path):

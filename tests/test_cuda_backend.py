@@ -121,6 +121,29 @@ def test_memory_that_runs_out_makes_smaller_runs(runtime):
         assert all(shape[0] <= 2 for _, shape in fake.runs[tried:])
 
 
+def test_memory_that_runs_out_in_recording_makes_smaller_runs_and_graphs_stay(runtime):
+    fake = runtime(recorded_pixels=120 * 160)
+    with create_backend(MODEL, "cuda", "onnx") as made:
+        pictures = list(frames_for(made, 2, 120, 160))
+        for _ in range(6):
+            derained = derain(made, pictures)
+            assert np.abs(derained - expected(MODEL, np.stack(pictures))).max() <= 1
+        assert made.graphs
+        assert set(made._lanes) == {(1, 120, 160, 3)}  # what was not recorded is let go
+    assert fake.runs[-1][0] > 0
+
+
+def test_a_graph_that_can_not_be_opened_in_half_is_opened_in_whole(runtime, caplog):
+    fake = runtime(refuses_half=True)
+    with create_backend(MODEL, "cuda", "onnx") as made:
+        assert made.runtime.endswith("float32")
+        assert made.graphs
+        frames = frames_for(made, 2)
+        assert np.array_equal(made.run(frames), expected(MODEL, frames))
+    assert len(fake.sessions) == 1
+    assert "can't be opened in 16-bit floats" in caplog.text
+
+
 def test_without_onnx_it_computes_in_whole_and_says_so(runtime, monkeypatch):
     runtime()
     monkeypatch.setitem(sys.modules, "onnx", None)
@@ -159,6 +182,21 @@ def test_auto_falls_back_to_the_cpu_and_says_so_once(runtime, capsys, behaviour)
 def test_asking_for_cuda_never_ends_on_the_cpu(runtime, behaviour, said):
     runtime(**behaviour)
     with pytest.raises(ModelError, match=said):
+        create_backend(MODEL, "cuda", "onnx")
+
+
+def test_auto_falls_back_on_any_error_of_opening(runtime, monkeypatch):
+    fake = runtime()
+
+    def refuse(*_):
+        raise RuntimeError("CUDA failure 35: driver version is insufficient")
+
+    monkeypatch.setattr("tests.fake_cuda.FakeSession", refuse)
+    made = create_backend(MODEL, "auto", "onnx")
+    assert (made.device, fake.sessions) == ("cpu", [])
+    (note,) = made.notes
+    assert "driver version is insufficient. Everything runs on the CPU." in note
+    with pytest.raises(ModelError, match="insufficient"):
         create_backend(MODEL, "cuda", "onnx")
 
 

@@ -12,12 +12,12 @@ from pydantic import TypeAdapter
 
 from streamderain.cli import main
 from streamderain.defaults import LIVE_MODEL, PICTURE_MODEL, VIDEO_MODEL
-from streamderain.doctor import child, machine, packages
+from streamderain.doctor import child, examine, machine, packages
 from streamderain.doctor.report import Report
 from streamderain.doctor.snapshot import Gpu, Need
 from streamderain.doctor.trying import run_tasks
 from streamderain.inference.backend import NullBackend
-from streamderain.models import resolve_model
+from streamderain.models import available_models, models_folder, resolve_model
 
 
 @pytest.mark.parametrize(
@@ -207,6 +207,35 @@ def test_a_runtime_that_computes_nonsense_does_not_work(monkeypatch):
     assert child.attempt(task)["facts"]["runs_on"] == "cpu"
     monkeypatch.setattr("streamderain.inference.create.create_backend", lambda *_: Black())
     assert "levels away" in child.attempt(task)["error"]
+
+
+def test_the_shipped_networks_are_what_their_cards_describe():
+    found = child.attempt({"do": "models"})["facts"]
+    assert not any(found["files"].values())
+    assert set(found["files"]) == {info.name for info in available_models()}
+    assert found["cheapest"] in found["files"]
+
+
+@pytest.mark.parametrize("damage", [None, b"damaged"])
+def test_a_network_in_8_bits_that_is_damaged_or_lost_is_named(tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("streamderain.models.models_folder", lambda: tmp_path)
+    for path in models_folder().iterdir():
+        if not path.name.startswith("video-m.int8"):
+            (tmp_path / path.name).symlink_to(path)
+    if damage is not None:
+        (tmp_path / "video-m.int8.onnx").write_bytes(damage)
+    files = child.attempt({"do": "models"})["facts"]["files"]
+    assert [name for name, trouble in files.items() if trouble] == ["video-m"]
+    assert "video-m.int8.onnx" in files["video-m"]
+
+
+@pytest.mark.parametrize("names", [packages.ONNX_RUNTIMES, packages.OPENCVS])
+def test_any_package_that_brings_the_module_is_known(names):
+    assert examine._package_of(names[0], {}) == names[0]
+    for name in names:
+        assert examine._package_of(names[0], {name: "1.0"}) == name
+    assert examine._package_of("pyzmq", {names[0]: "1.0"}) == "pyzmq"
+    assert set(names) <= set(packages.OWNERS)
 
 
 def test_a_profile_tells_what_ran_where():

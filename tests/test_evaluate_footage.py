@@ -5,7 +5,7 @@ import pytest
 
 from streamderain import metrics
 from streamderain.inference.backend import NullBackend
-from tests.clips import picture
+from tests.clips import make_clip, picture
 from tools.clips import Mover, draw_clip
 from tools.evaluate_footage import FOOTAGE_SCORES, SETTLED, FootageScores, Past, judge, main, table
 
@@ -77,6 +77,12 @@ def test_where_nothing_moves_there_is_no_figure(clean):
 def test_a_missing_recording_is_a_sentence(tmp_path, capsys):
     assert main(["null", "--video", str(tmp_path / "none.mp4")]) == 1
     assert "none.mp4" in capsys.readouterr().err
+
+
+def test_a_recording_that_is_too_short_is_a_sentence(tmp_path, capsys):
+    clip = make_clip(tmp_path / "short.mp4", frames=12)
+    assert main(["null", "--video", str(clip), "--skip", "8"]) == 1
+    assert "has 4 frames from number 8 on; 11 are needed" in capsys.readouterr().err
 
 
 def test_the_scores_are_a_table_and_json():

@@ -92,7 +92,7 @@ def test_lights_that_come_on_stay_on(backend, lookahead):
         np.abs(found.astype(int) - frame).mean()
         for found, frame in zip(cleaned(backend, frames, lookahead), frames, strict=True)
     ]
-    assert max(errors) < 9
+    assert max(errors) < 9.5  # in 8 bits; 9 in floats
     assert max(errors[-3:]) < 4
 
 

@@ -162,6 +162,30 @@ def test_other_errors_are_not_about_memory(error):
     assert not isinstance(failed("m", pictures(1, 4, 4), error), ModelMemoryError)
 
 
+def test_what_came_up_while_memory_ran_out_is_about_memory_unless_it_denies_it():
+    def raised(how):
+        try:
+            try:
+                raise MemoryError
+            except MemoryError:
+                how()
+        except RuntimeError as error:
+            return error
+
+    def meanwhile():
+        raise RuntimeError("the capture was invalidated")
+
+    def denied():
+        raise RuntimeError("shapes differ") from None
+
+    def of_another():
+        raise RuntimeError("shapes differ") from ValueError("3")
+
+    assert is_out_of_memory(raised(meanwhile))
+    assert not is_out_of_memory(raised(denied))
+    assert not is_out_of_memory(raised(of_another))
+
+
 LIMITED = """
     import resource, sys
     import numpy as np

@@ -157,6 +157,25 @@ def test_where_nothing_can_be_recorded_it_runs_without():
     assert not runner.graphs
 
 
+def test_memory_that_runs_out_in_recording_is_said_and_graphs_stay():
+    class Full(Queues):
+        def record(self, call, given):
+            if given.shape[0] > 1:
+                raise RuntimeError("CUDA out of memory")
+            return super().record(call, given)
+
+    queues = Full()
+    runner = OverlappedRunner(darker, queues)
+    for _ in range(2):
+        runner.run(batch(4))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        runner.run(batch(4))
+    for _ in range(4):
+        assert np.array_equal(runner.run(batch(1)), batch(1) - 1)
+    assert runner.graphs
+    assert queues.recorded == 1
+
+
 def test_a_batch_that_failed_leaves_nothing_for_the_next_one(monkeypatch):
     monkeypatch.setattr(overlap, "CHUNK_PIXELS", 24)
     wrong = []
@@ -192,6 +211,15 @@ def test_networks_run_in_half_are_a_level_apart_at_most(name):
         for _ in range(4 if ours else 1):  # plain, plain, recorded, replayed
             found = runner.run(frames)
     assert np.abs(found.astype(int) - whole.run(frames)).max() <= 1
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_floats_are_never_cut_to_tensor_floats(half):
+    network = UInt8Network(resolve_model("attention-s"), CPU, half=half)
+    seen = []
+    network._graph = lambda frames: seen.append(torch.backends.cudnn.allow_tf32) or frames
+    network(torch.zeros(1, 8, 8, 3, dtype=torch.uint8))
+    assert seen == [False]
 
 
 def test_on_cuda_the_backend_goes_through_it(monkeypatch):

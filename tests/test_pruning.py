@@ -139,6 +139,12 @@ def test_a_network_of_another_family_is_a_sentence(checkpoint, name):
         starting_weights(checkpoint, name)
 
 
+def test_a_network_of_pictures_cannot_begin_with_one_of_video(tmp_path):
+    video_s = {"recipe": {"network": "video-s"}, "ema": build("video-s").state_dict()}
+    with pytest.raises(ModelError, match="attention-s can't be cut out of video-s; a start"):
+        starting_weights(stored(video_s, tmp_path / "video.pt"), "attention-s")
+
+
 @pytest.mark.parametrize("name", [*CONFIGS, *video.CONFIGS])
 def test_the_shape_of_a_network_shows_in_its_weights(name):
     assert config_of(build(name).state_dict()) == {**CONFIGS, **video.CONFIGS}[name]

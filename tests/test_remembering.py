@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from streamderain.inference import prior
 from streamderain.inference.prior import TemporalPrior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainConfig, RainField
@@ -21,10 +22,10 @@ def clip(count, still=None, corrupt=()):
 
 
 def error(frame_and_prior, still):
-    prior = frame_and_prior[1]
-    known = prior.reliability >= 8
+    found = frame_and_prior[1]
+    known = found.reliability >= 8
     where = known if known.any() else slice(None)
-    return np.abs(prior.pixels.astype(int) - still)[where].mean()
+    return np.abs(found.pixels.astype(int) - still)[where].mean()
 
 
 @pytest.mark.parametrize("lookahead", range(MAX_LOOKAHEAD + 1))
@@ -32,7 +33,7 @@ def error(frame_and_prior, still):
 def test_no_frame_is_lost_or_moved(lookahead, count):
     out = list(remembered(clip(count, corrupt=(3,)), lookahead))
     assert [frame.index for frame, _ in out] == list(range(count))
-    assert [prior is None for _, prior in out] == [index == 3 for index in range(count)]
+    assert [found is None for _, found in out] == [index == 3 for index in range(count)]
 
 
 def test_looking_ahead_knows_the_scene_from_the_first_frame_on():
@@ -54,9 +55,25 @@ def test_what_bypasses_the_network_is_remembered_without_a_prior(lookahead):
             yield frame
 
     out = list(remembered(dry_at_first(), lookahead))
-    assert [prior is None for _, prior in out] == [True] * 10 + [False] * 4
+    assert [found is None for _, found in out] == [True] * 10 + [False] * 4
     assert out[10][1].frames > 4
     assert error((None, out[10][1]), still) < 6
+
+
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_the_density_of_rain_is_told_from_frames_in_the_order_of_time(lookahead, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        prior, "rain_density", lambda pictures: seen.append([p[0, 0, 0] for p in pictures]) or 0.0
+    )
+    still = picture(90, 120) // 2 + 30
+    frames = list(clip(20, still))
+    for frame in frames:
+        frame.pixels = still.copy()
+        frame.pixels[0, 0] = frame.index
+    list(remembered(frames, lookahead))
+    assert len(seen) > 10
+    assert all(numbers == sorted(numbers) for numbers in seen)
 
 
 @pytest.mark.parametrize("lookahead", [0, 4])
@@ -81,7 +98,7 @@ def test_where_rain_begins_the_last_dry_frames_are_looked_at_and_only_they(looka
         frame.index, frame.bypass = number, "dry" if number < 44 else None
     out = list(remembered(frames, lookahead))
     assert [frame.index for frame, _ in out] == list(range(50))
-    assert [prior is None for _, prior in out] == [True] * 44 + [False] * 6
+    assert [found is None for _, found in out] == [True] * 44 + [False] * 6
     assert out[44][1].frames >= 5
     assert error((None, out[44][1]), still) < 6
 
@@ -89,9 +106,9 @@ def test_where_rain_begins_the_last_dry_frames_are_looked_at_and_only_they(looka
 def test_nothing_of_another_scene_is_looked_at():
     first, second = picture(90, 120) // 2 + 30, 200 - picture(90, 120, 7) // 2
     frames = [*clip(8, first), *clip(8, second)]
-    for number, (frame, prior) in enumerate(remembered(frames, 4)):
+    for number, (frame, found) in enumerate(remembered(frames, 4)):
         still = first if number < 8 else second
-        assert np.abs(prior.pixels.astype(int) - still).mean() < 8, number
+        assert np.abs(found.pixels.astype(int) - still).mean() < 8, number
         assert frame is frames[number]
 
 

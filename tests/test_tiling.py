@@ -11,7 +11,9 @@ from streamderain.defaults import LIVE_MODEL, PICTURE_MODEL, VIDEO_MODEL
 from streamderain.inference.create import create_backend
 from streamderain.inference.tiling import (
     BUDGET_BYTES,
+    LANES_BYTES,
     choose_tile,
+    lanes_for,
     plan_tiles,
     run_tiled,
     seam_weights,
@@ -154,3 +156,15 @@ def test_a_real_network_shows_no_seam():
     assert np.abs(difference).mean() < 1
     for axis in (0, 1):  # a seam would be a step of a whole row or column
         assert np.abs(np.diff(difference.mean(axis=axis))).max() < 1
+
+
+def test_as_many_frames_side_by_side_as_memory_allows():
+    assert lanes_for(8, 360, 640, 300) == 8
+    assert lanes_for(8, 1080, 1920, 300) == 2
+    assert lanes_for(8, 2160, 3840, 300) == 1  # in tiles
+    assert lanes_for(1, 90, 160, 300) == 1
+    for lanes in (1, 2, 8):
+        for height in (1, 180, 720, 1080, 2160):
+            found = lanes_for(lanes, height, height * 16 // 9 + 1, 300)
+            assert 1 <= found <= lanes
+            assert found == 1 or found * height * (height * 16 // 9 + 1) * 300 <= LANES_BYTES

@@ -28,6 +28,7 @@ import numpy as np
 from streamderain.arguments import parse_size
 from streamderain.errors import StreamderainError, UsageError
 from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames
+from streamderain.inference.graphs import one_line
 from streamderain.inference.onnx import OnnxBackend
 from streamderain.models import ModelInfo, resolve_model
 from streamderain.readers.scene import SceneReader
@@ -203,7 +204,10 @@ def measure(
     runtime: str, info: ModelInfo, device: str, size: tuple[int, int], batches: Iterable[int],
     seconds: float, card: Card,
 ) -> list[Figure]:  # fmt: skip
-    """Measure one network on one runtime; a row says what failed where something did."""
+    """Measure one network on one runtime; a row says what failed where something did.
+
+    Errors of any kind: measured alone, a network runs without what makes sentences of a runtime's.
+    """
     before = _gpu_memory_mb()
     figures: list[Figure] = []
     try:
@@ -216,11 +220,17 @@ def measure(
                         _row(backend, label, _frames(backend, batch, *size), seconds, card, before,
                              worst, mean)
                     )  # fmt: skip
-                except StreamderainError as error:
-                    figures.append(Figure(info.name, label, batch, failed=str(error)))
-    except StreamderainError as error:
-        figures.append(Figure(info.name, runtime, 0, failed=str(error)))
+                except Exception as error:  # noqa: BLE001
+                    figures.append(Figure(info.name, label, batch, failed=_said(error)))
+    except Exception as error:  # noqa: BLE001
+        figures.append(Figure(info.name, runtime, 0, failed=_said(error)))
     return figures
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, StreamderainError):
+        return str(error)
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _row(

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.errors import StreamderainError
+from streamderain.errors import InputError, StreamderainError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
@@ -172,6 +172,11 @@ def main(arguments: list[str] | None = None) -> int:
                 frames = islice(reader, args.skip, args.skip + args.frames)
                 clean = [frame.pixels for frame in frames]
                 fps = float(reader.format.frame_rate or 25)
+            if len(clean) <= SETTLED:
+                raise InputError(
+                    f"{path} has {len(clean)} frames from number {args.skip} on; {SETTLED + 1} are "
+                    "needed"
+                )
             height, width = clean[0].shape[:2]
             weather = RainSimulator(height, width, look, fps=fps, seed=args.seed)
             rainy = [weather.rain_on(frame) for frame in clean]

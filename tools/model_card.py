@@ -262,11 +262,9 @@ def render(
     planned = sum(recipe.steps for recipe in recipes.values())
     trained = f"{card.training_steps:,} of {planned:,} steps"
     starts = [recipe.start for recipe in recipes.values() if recipe.start]
-    others = {Path(start).parent.name.removesuffix("-finish") for start in starts} - {
-        path.stem for path in recipes
-    }
+    others = {_network_of(Path(start)) for start in starts} - {path.stem for path in recipes}
     if others:
-        trained += f", begun with the channels of `{others.pop()}` that matter most"
+        trained += f", begun with what matters most of `{others.pop()}`"
     teachers = {Path(recipe.teacher).parent.name for recipe in recipes.values() if recipe.teacher}
     if teachers:
         trained += f", from `{teachers.pop()}` as well as from the truth"
@@ -299,6 +297,13 @@ def render(
         run=list(recipes)[-1].stem,
     )
     return f"---\n{front}---\n{body}"
+
+
+def _network_of(start: Path) -> str:
+    """Return whose weights a file has: a shipped network's, or a checkpoint in its run's folder."""
+    return (
+        start.stem if start.suffix == ".safetensors" else start.parent.name.removesuffix("-finish")
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,9 +20,8 @@ from streamderain.closing import ClosesAtExit
 from streamderain.config import CameraDefaults, RunConfig
 from streamderain.frame import Frame, SourceFormat
 from streamderain.inference.backend import VIDEO, Backend
-from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import batch_for, derain
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.camera import CameraWorker
 from streamderain.live.exchange import Exchange
@@ -165,8 +164,7 @@ class _Site:
                 thread.join(JOIN_S)
 
     def _limit(self, height: int, width: int) -> int:
-        backend = self._backend
-        return self._batch or choose_batch(backend.device, height, width, backend.lanes)
+        return self._batch or batch_for(self._backend, height, width)
 
     def _connect(self) -> LiveSource:
         return PlayedSource(_Street(self._footage, self._fps), pace=True)

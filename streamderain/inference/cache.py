@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +21,10 @@ VARIABLE = "STREAMDERAIN_CACHE"
 MOST_BYTES = 256 * 2**20
 """What a cache may take of the disk: some thirty compiled networks."""
 
-SUFFIX = ".blob"
+SUFFIX, PART = ".blob", ".part"
+
+PART_SECONDS = 3600.0
+"""After which nobody is writing a part any more: whoever began it was killed."""
 
 
 def chosen_folder(environment: Mapping[str, str], platform: str, home: Path) -> Path | None:
@@ -98,7 +102,7 @@ class BlobCache:
         if self._folder is None or len(data) > self._most:
             return
         try:
-            number, name = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".part")
+            number, name = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=PART)
             try:
                 with os.fdopen(number, "wb") as stream:
                     stream.write(hashlib.sha256(data).digest())
@@ -113,6 +117,10 @@ class BlobCache:
 
     def _make_room(self) -> None:
         assert self._folder is not None
+        for part in self._folder.glob(".*" + PART):
+            with contextlib.suppress(OSError):  # another program was as quick
+                if time.time() - part.stat().st_mtime > PART_SECONDS:
+                    part.unlink()
         files = []
         for path in self._folder.glob("*" + SUFFIX):
             with contextlib.suppress(OSError):  # another program made room

@@ -46,7 +46,11 @@ def create_backend(
     pytorch_file = info.path.suffix == ".safetensors"
     if pytorch_file and backend in ("onnx", "openvino", "tensorrt"):
         raise ModelError(f"{info.path} is for PyTorch; leave --backend {backend} out")
-    on_cpu = device == "cpu" or (device == "auto" and not cuda_is_built_in())
+    on_cpu = (
+        device == "cpu"
+        or (backend == "openvino" and device == "auto")
+        or (device == "auto" and not cuda_is_built_in())
+    )
     if precision == "int8" and (pytorch_file or backend in ("torch", "tensorrt") or not on_cpu):
         raise UsageError(
             "networks in 8 bits run on the CPU, by ONNX Runtime or OpenVINO; leave "

@@ -29,6 +29,7 @@ from streamderain.inference.buckets import Bucket, ShapeBook, fill, split_into_b
 from streamderain.inference.cache import cache_folder
 from streamderain.inference.graphs import failed, one_line
 from streamderain.inference.half import HEAVY, to_half
+from streamderain.inference.memory import is_out_of_memory
 from streamderain.inference.onnx import (
     CPU,
     OnnxBackend,
@@ -117,7 +118,17 @@ class CudaBackend(ClosesAtExit):
         if half:
             self._halve()
         self._session: onnxruntime.InferenceSession | None
-        self._open(graphs and not tensorrt)  # TensorRT's engines are launched as one anyway
+        graphs = graphs and not tensorrt  # TensorRT's engines are launched as one anyway
+        try:
+            self._open(graphs)
+        except CudaMissingError:
+            raise
+        except ModelError as error:
+            if self.precision == "float32":
+                raise
+            log.warning("%s can't be opened in 16-bit floats: %s", self.name, one_line(error))
+            self._graph, self.precision = str(info.path), "float32"
+            self._open(graphs)
         assert self._session is not None
         self.inputs = channels_of(info, self._session)
         kind = "TensorRT" if tensorrt else "CUDA"
@@ -229,10 +240,15 @@ class CudaBackend(ClosesAtExit):
         if graph is None:
             self._call(lane, PLAIN_RUN)
         else:
+            fresh = shape not in self._recorded
             self._recorded.add(shape)
             try:
                 self._call(lane, graph)
-            except Exception as error:  # noqa: BLE001 - of any kind: it works without
+            except Exception as error:
+                if is_out_of_memory(error):  # it may suffice for fewer pixels, recorded as well
+                    if fresh:
+                        self._recorded.remove(shape)
+                    raise
                 log.warning("no CUDA graph can be recorded here: %s", one_line(error))
                 self._open(graphs=False)
                 return self._run_bucket(frames, bucket)
@@ -293,7 +309,9 @@ def open_onnx(info: ModelInfo, device: str = "auto", *, tensorrt: bool = False) 
         return OnnxBackend(info)
     try:
         return CudaBackend(info, tensorrt=tensorrt)
-    except CudaMissingError as error:
+    except ModelError as error:
+        if must and not isinstance(error, CudaMissingError):
+            raise
         if must:
             hint = "leave --backend tensorrt out" if tensorrt else "use --device cpu"
             raise CudaMissingError(f"{error}, or {hint}") from error

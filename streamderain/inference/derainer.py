@@ -16,9 +16,10 @@ from streamderain.inference.gating import judged
 from streamderain.inference.memory import Portions, run_in_portions
 from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import check_lookahead, remembered
+from streamderain.inference.tiling import lanes_for
 from streamderain.models import NULL
 
-__all__ = ["Derainer", "derain", "run_stacked", "stacked"]
+__all__ = ["Derainer", "batch_for", "derain", "run_stacked", "stacked"]
 
 LEARNT: WeakKeyDictionary[Backend, Portions] = WeakKeyDictionary()
 """What each backend's memory holds, for as long as it lives."""
@@ -79,6 +80,19 @@ def run_stacked(backend: Backend, frames: Frames) -> Frames:
     return run_in_portions(backend.run, frames, portions)
 
 
+def batch_for(backend: Backend, height: int, width: int, *, rounds: int = 1) -> int:
+    """Return how many frames of a size a backend should be given at once.
+
+    Args:
+        backend: what runs the network.
+        height, width: of the frames.
+        rounds: of the frames that it computes side by side, where it does; with two, one that takes
+            longer holds up fewer others.
+    """
+    lanes = lanes_for(backend.lanes, height, width, backend.model.bytes_per_pixel)
+    return choose_batch(backend.device, height, width, rounds * lanes if lanes > 1 else 1)
+
+
 class Derainer:
     """Cleans frames in batches of consecutive ones; a frame is never lost or reordered.
 
@@ -90,7 +104,6 @@ class Derainer:
         keep_original: keep what came in as ``Frame.original``, for comparisons.
         gate: when it rains; dry frames pass as they came (``bypass="dry"``). None derains all.
         lookahead: frames after each that a video network's prior is made of as well, 0 to 4.
-
         remember: frames follow one another; False where they are pictures, which have no past.
 
     Raises:
@@ -118,10 +131,7 @@ class Derainer:
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of that size go through the network at once."""
-        backend = self._backend
-        # Two rounds of what runs side by side: a frame that takes longer holds up fewer others.
-        lanes = 2 * backend.lanes if backend.lanes > 1 else 1
-        return self._batch or choose_batch(backend.device, height, width, lanes)
+        return self._batch or batch_for(self._backend, height, width, rounds=2)
 
     def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give every frame that comes in, in order.

@@ -50,7 +50,10 @@ PATIENCE = 500
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error of any runtime, or what it came from, is about memory."""
+    """Say whether an error of any runtime, or what it came from, is about memory.
+
+    What was raised while another error was handled came from that, unless it denies it.
+    """
     cause: BaseException | None = error
     while cause is not None:
         said = str(cause).lower()
@@ -58,7 +61,8 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         if any(kind.__name__ in TYPES for kind in type(cause).__mro__):
             return True
-        cause = cause.__cause__
+        hidden = cause.__cause__ is not None or cause.__suppress_context__
+        cause = cause.__cause__ if hidden else cause.__context__
     return False
 
 

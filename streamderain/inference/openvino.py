@@ -25,6 +25,7 @@ from streamderain.inference.graphs import (
     usable_cores,
 )
 from streamderain.inference.precision import multiplies_bfloats
+from streamderain.inference.tiling import lanes_for
 from streamderain.models import ModelInfo, sha256_of
 
 __all__ = ["OpenVinoBackend", "has_openvino"]
@@ -87,7 +88,9 @@ class OpenVinoBackend(ClosesAtExit):
             "ENABLE_CPU_PINNING": False,  # decoding and encoding want these cores as well
             "CPU_RUNTIME_CACHE_CAPACITY": 0,  # what it keeps of each shape would only grow
         }
-        self._cache = BlobCache(cache_folder("openvino"))
+        # Only a file that its card vouches for is known by its hash: another may have its weights
+        # in a second file.
+        self._cache = BlobCache(cache_folder("openvino") if info.card is not None else None)
         self._key = (ov.__version__, cpu_name(), sorted(features_here()), sha256_of(info))
         self._graph: Any = None
         self.inputs = self._channels()
@@ -97,6 +100,7 @@ class OpenVinoBackend(ClosesAtExit):
         self._last: tuple[int, ...] = ()
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._queues: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._last_of_many: tuple[int, ...] | None = None
 
     def run(self, frames: Frames) -> Frames:
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
@@ -108,7 +112,11 @@ class OpenVinoBackend(ClosesAtExit):
         if self._core is None:
             raise ModelError(f"the model {self.name} was closed")
         try:
-            if len(frames) > 1 and self.lanes > 1:
+            if (
+                len(frames) > 1
+                and self._lanes_for(frames) > 1
+                and self._comes_again(frames.shape[1:])
+            ):
                 result = self._run_side_by_side(np.ascontiguousarray(frames))
             else:
                 request = self._request(frames.shape)
@@ -121,6 +129,21 @@ class OpenVinoBackend(ClosesAtExit):
             raise failed(self.name, frames, error) from error
         return check_result(self.name, frames, result)
 
+    def _lanes_for(self, frames: Frames) -> int:
+        count, height, width = frames.shape[:3]
+        lanes = min(self.lanes, max(1, count))
+        return (
+            lanes
+            if lanes == 1
+            else lanes_for(self.lanes, height, width, self.model.bytes_per_pixel)
+        )
+
+    def _comes_again(self, shape: tuple[int, ...]) -> bool:
+        """Say whether frames of a shape are worth what compiling for them costs."""
+        again = shape in self._queues or shape == self._last_of_many or self._last_of_many is None
+        self._last_of_many = shape
+        return again
+
     def _run_side_by_side(self, frames: Frames) -> Frames:
         """Run each frame by itself, as many at a time as there are lanes."""
         results: list[Frames] = [np.empty(0, np.uint8)] * len(frames)
@@ -128,7 +151,7 @@ class OpenVinoBackend(ClosesAtExit):
         def keep(request: Any, index: int) -> None:
             results[index] = np.array(request.get_output_tensor().data)
 
-        queue = self._queue(frames.shape[1:])
+        queue = self._queue(frames.shape[1:], self._lanes_for(frames))
         queue.set_callback(keep)
         for index in range(len(frames)):
             queue.start_async({0: frames[index : index + 1]}, index, share_inputs=True)
@@ -137,16 +160,16 @@ class OpenVinoBackend(ClosesAtExit):
             raise MemoryError
         return np.concatenate(results)
 
-    def _queue(self, shape: tuple[int, ...]) -> Any:
+    def _queue(self, shape: tuple[int, ...], lanes: int) -> Any:
         """Return what runs frames of a shape side by side."""
         if shape in self._queues:
             self._queues.move_to_end(shape)
             return self._queues[shape]
         while len(self._queues) >= SHAPES_KEPT:
             self._queues.popitem(last=False)
-        options = {**self._options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": self.lanes}
+        options = {**self._options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
         network = self._compile((1, *shape), options)
-        self._queues[shape] = self._library.AsyncInferQueue(network, self.lanes)
+        self._queues[shape] = self._library.AsyncInferQueue(network, lanes)
         return self._queues[shape]
 
     def _request(self, shape: tuple[int, ...]) -> Any:
@@ -177,7 +200,7 @@ class OpenVinoBackend(ClosesAtExit):
         graph = self._read().clone()
         graph.reshape(list(shape))
         network = self._core.compile_model(graph, "CPU", options)
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, MemoryError):
             written = io.BytesIO()
             network.export_model(written)
             self._cache.store(key, written.getvalue())
@@ -222,6 +245,7 @@ class OpenVinoBackend(ClosesAtExit):
         self._any_shape, self._last = None, ()
         self._compiled.clear()
         self._queues.clear()
+        self._last_of_many = None
 
 
 def has_openvino() -> bool:

@@ -25,6 +25,7 @@ import numpy as np
 from streamderain.inference.backend import PICTURE, Frames
 from streamderain.inference.buckets import LARGEST, Bucket, ShapeBook, fill, split_into_buckets
 from streamderain.inference.graphs import one_line
+from streamderain.inference.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -312,7 +313,9 @@ class OverlappedRunner:
         if number is not None and lane.replay is None:
             try:
                 lane.replay, lane.found = self._tools.record(self._call, lane.given)
-            except Exception as error:  # noqa: BLE001 - of any kind: it works without
+            except Exception as error:
+                if is_out_of_memory(error):  # it may suffice for fewer pixels, recorded as well
+                    raise
                 log.warning("no CUDA graph can be recorded here: %s", one_line(error))
                 self._book = None
         with self._tools.on(1):

@@ -114,11 +114,14 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A frame, and where its contents are: down and right, in pixels, against its scene's first."""
+    """A frame, where its contents are (down and right, in pixels, against its scene's first), and
+    how many were remembered before it.
+    """
 
     pixels: Pixels
     down: float
     right: float
+    number: int = 0
 
 
 def ranks_for(count: int, density: float = 0.0) -> tuple[int, int, int]:
@@ -168,6 +171,7 @@ class TemporalPrior:
         self._past: deque[Remembered] = deque(maxlen=span)
         self._unseen: deque[Pixels] = deque(maxlen=span)
         self._gap = False
+        self._count = 0
         self._lumas: deque[tuple[Luma, Place]] = deque(maxlen=SPAN)
         self.scene = 0
         self._reference: Luma | None = None
@@ -247,7 +251,8 @@ class TemporalPrior:
         return movement
 
     def _keep(self, frame: Pixels) -> None:
-        self._past.append(Remembered(frame, *self._place))
+        self._past.append(Remembered(frame, *self._place, self._count))
+        self._count += 1
 
     def _without_rain(self) -> Luma:
         """Return the last frame's brightness as the last frames know it: better to align to."""
@@ -285,7 +290,7 @@ def _is_jump(movement: Movement, frame: Pixels) -> bool:
     return bool(max(abs(movement.down) / height, abs(movement.right) / width) > JUMP)
 
 
-def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembered]) -> Prior:
+def estimate(frame: Pixels, place: Place, others: Sequence[Remembered]) -> Prior:
     """Estimate the scene of a frame from others of the same scene.
 
     Args:
@@ -300,7 +305,8 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
     if len(others) < 2:
         return no_prior(frame)
     moved = [aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)]
-    middle, below, low = ranks_for(len(moved), rain_density(moved))
+    in_time = [moved[at] for at in sorted(range(len(moved)), key=lambda at: others[at].number)]
+    middle, below, low = ranks_for(len(moved), rain_density(in_time))
     found = ranked(moved, sorted({middle, below, low}))
     by_rank = dict(zip(sorted({middle, below, low}), found, strict=True))
     pixels = by_rank[middle]
@@ -329,13 +335,14 @@ def estimate(frame: Pixels, place: tuple[float, float], others: Sequence[Remembe
 
 
 def rain_density(pictures: Sequence[Pixels]) -> float:
-    """Return the share of places and frames that a drop flashes up in, 0 to 0.15.
+    """Return the share of places and frames that a drop flashes up in: 0.1 in heavy rain.
 
     What moves darkens places as often as it brightens them, and is taken off as far as dense rain,
     whose gaps are dark flashes, allows.
 
     Args:
-        pictures: uint8 H×W×3 RGB of one scene and place; with fewer than five, nothing is known.
+        pictures: uint8 H×W×3 RGB of one scene and place, in the order of time; with fewer than
+            five, nothing is known.
     """
     if len(pictures) < FEW + 2:
         return 0.0

@@ -165,7 +165,8 @@ class UInt8Network:
         with (
             torch.inference_mode(),
             torch.autocast(self._where, torch.float16, enabled=self._half, cache_enabled=False),
-            torch.backends.cudnn.flags(enabled=True, benchmark=True),
+            # TensorFloat-32 has the mantissa of 16-bit floats, and would be the default.
+            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
         ):
             derained: Tensor = self._graph(frames)
             return derained

@@ -17,13 +17,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUDGET_BYTES", "TilePlan", "choose_tile", "plan_tiles", "run_tiled"]
+__all__ = [
+    "BUDGET_BYTES",
+    "LANES_BYTES",
+    "TilePlan",
+    "choose_tile",
+    "lanes_for",
+    "plan_tiles",
+    "run_tiled",
+]
 
 Frames = NDArray[np.uint8]
 
 BUDGET_BYTES = 800 * 2**20
 """Activations that a run may take: with our own networks (385 bytes a pixel at most) a 1080p frame
 goes through whole, a 4K frame in tiles."""
+
+LANES_BYTES = 1200 * 2**20
+"""Activations that all frames which are computed side by side may take."""
 
 OVERLAP = 32
 """Pixels that neighbours share at least."""
@@ -82,6 +93,20 @@ def _cut(length: int, count: int, overlap: int) -> tuple[int, tuple[int, ...]]:
     if tile <= 2 * overlap or tile == length:
         raise ValueError(f"{count} tiles that share {overlap} pixels don't fit into {length}")
     return tile, tuple(round(i * (length - tile) / (count - 1)) for i in range(count))
+
+
+def lanes_for(lanes: int, height: int, width: int, bytes_per_pixel: int) -> int:
+    """Return how many frames of a size to compute side by side, as memory allows.
+
+    Args:
+        lanes: as many as there are cores for; 1 or more.
+        height, width: of the frames.
+        bytes_per_pixel: activations of the network for each pixel of a run.
+    """
+    activations = max(1, height * width * bytes_per_pixel)
+    if activations > BUDGET_BYTES:  # they are cut into tiles, one after the other
+        return 1
+    return max(1, min(lanes, LANES_BYTES // activations))
 
 
 def choose_tile(

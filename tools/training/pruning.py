@@ -47,10 +47,11 @@ def starting_weights(path: Path, network: str) -> Weights:
     wanted = {**CONFIGS, **video.CONFIGS}.get(network)
     if large == network:
         return weights
-    if wanted is None or not {"stem.weight", "head.0.weight"} <= weights.keys():
+    backwards = large in video.CONFIGS and network not in video.CONFIGS
+    if wanted is None or backwards or not {"stem.weight", "head.0.weight"} <= weights.keys():
         raise ModelError(
             f"{network} can't be cut out of {large}; a start is of the same network, or both are "
-            "of the attention family"
+            "of the attention family, and not of a video network for one of pictures"
         )
     try:
         cut = prune(weights, config_of(weights), wanted)
