@@ -115,14 +115,19 @@ def _models() -> dict[str, Any]:
     """Compare each shipped network, its card and its weights."""
     from streamderain.defaults import LIVE_MODEL, PICTURE_MODEL, VIDEO_MODEL
     from streamderain.errors import ModelError
-    from streamderain.models import models_folder, read_card, sha256_of_file
+    from streamderain.models import INT8, models_folder, read_card, sha256_of_file
 
     folder = models_folder()
-    names = {path.stem for path in folder.glob("*") if path.suffix in (".onnx", ".md")}
+    names = {
+        path.stem
+        for path in folder.glob("*")
+        if path.suffix in (".onnx", ".md") and not path.name.endswith(INT8)
+    }
     files = {}
     cheapest: tuple[float, str | None] = (float("inf"), None)
     for name in sorted({*names, VIDEO_MODEL, PICTURE_MODEL, LIVE_MODEL}):
         graph, weights = folder / f"{name}.onnx", folder / f"{name}.safetensors"
+        eight_bits = folder / f"{name}{INT8}"
         try:
             card = read_card(folder / f"{name}.md")
             trouble = ""
@@ -130,6 +135,8 @@ def _models() -> dict[str, Any]:
                 trouble = f"{graph.name} is not the file that its card describes"
             elif weights.is_file() and card.pytorch_sha256 not in (None, sha256_of_file(weights)):
                 trouble = f"{weights.name} is not the file that its card describes"
+            elif card.int8 is not None and sha256_of_file(eight_bits) != card.int8.sha256:
+                trouble = f"{eight_bits.name} is not the file that its card describes"
             else:
                 cheapest = min(cheapest, (card.macs_per_pixel, name))
         except ModelError as error:
