@@ -16,23 +16,10 @@ from streamderain.doctor.mending import (
     reinstall,
     replace,
 )
-from streamderain.doctor.packages import fits, satisfiable
+from streamderain.doctor.packages import ONNX_RUNTIMES, OPENCVS, fits, satisfiable
 from streamderain.doctor.snapshot import Library, Need, Snapshot
 
 __all__ = ["broken", "judge_packages", "runtime_packages"]
-
-ONNX_RUNTIMES = (
-    "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino",
-    "onnxruntime-rocm", "onnxruntime-migraphx", "onnxruntime-silicon", "onnxruntime-training",
-    "ort-nightly", "ort-nightly-gpu",
-)  # fmt: skip
-"""Packages that write into the same folder ``onnxruntime``."""
-
-OPENCVS = (
-    "opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
-    "opencv-contrib-python",
-)  # fmt: skip
-"""Packages that write into the same folder ``cv2``; the first is ours."""
 
 OTHER_NUMPY = (
     "compiled using NumPy 1", "numpy.core.multiarray", "_ARRAY_API", "numpy.dtype size changed",

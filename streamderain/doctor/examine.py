@@ -7,6 +7,8 @@ from collections.abc import Callable
 from streamderain.defaults import LIVE_MODEL, PICTURE_MODEL, VIDEO_MODEL
 from streamderain.doctor.machine import look_at_machine
 from streamderain.doctor.packages import (
+    ONNX_RUNTIMES,
+    OPENCVS,
     file_that_hides,
     find_installation,
     find_needs,
@@ -94,15 +96,8 @@ def examine(tell: Callable[[str], None] = lambda _: None) -> Snapshot:
 
 def _package_of(package: str, packages: dict[str, str]) -> str:
     """Return which package a module comes from, where several bring it."""
-    alternatives = {
-        "onnxruntime": ("onnxruntime-gpu",),
-        "opencv-python-headless": (
-            "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python",
-        ),
-    }  # fmt: skip
-    if package in packages:
-        return package
-    return next((name for name in alternatives.get(package, ()) if name in packages), package)
+    alike = next((names for names in (ONNX_RUNTIMES, OPENCVS) if package in names), ())
+    return next((name for name in (package, *alike) if name in packages), package)
 
 
 def _libraries(packages: dict[str, str]) -> tuple[Library, ...]:

@@ -21,6 +21,8 @@ import streamderain
 from streamderain.doctor.snapshot import Installation, Need
 
 __all__ = [
+    "ONNX_RUNTIMES",
+    "OPENCVS",
     "canonical",
     "file_that_hides",
     "find_installation",
@@ -34,10 +36,21 @@ __all__ = [
 
 NAME = "streamderain"
 
+ONNX_RUNTIMES = (
+    "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino",
+    "onnxruntime-rocm", "onnxruntime-migraphx", "onnxruntime-silicon", "onnxruntime-training",
+    "ort-nightly", "ort-nightly-gpu",
+)  # fmt: skip
+"""Packages that write into the same folder ``onnxruntime``."""
+
+OPENCVS = (
+    "opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)  # fmt: skip
+"""Packages that write into the same folder ``cv2``; the first is ours."""
+
 OWNERS = (
-    "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "onnx", "onnxscript", "matplotlib",
-    "ml-dtypes", "opencv-python", "opencv-python-headless", "opencv-contrib-python",
-    "opencv-contrib-python-headless",
+    *ONNX_RUNTIMES, "openvino", "torch", "onnx", "onnxscript", "matplotlib", "ml-dtypes", *OPENCVS,
 )  # fmt: skip
 """Packages around streamderain that have needs of their own, of NumPy above all."""
 
