@@ -56,7 +56,7 @@ CUT_ROOM = 0.4
 JUMP = 0.2
 """Share of the picture's sides by which it moves on in one frame where a new scene begins."""
 
-DENSITY_SAMPLES = 60
+DENSITY_SAMPLES = 40
 """Samples along the picture's shorter side by which the density of the rain is told."""
 FLASH = 12
 """Levels by which a place is brighter than in the frames before and after where a drop is there."""
