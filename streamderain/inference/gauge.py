@@ -38,6 +38,9 @@ UNLIT = 0.015
 
 WEAK, STRONG = 3, 8
 """Levels above its neighbours in time and to its sides."""
+_STREAKS = np.minimum(np.arange(256), 60).astype(np.float32)
+_STREAKS[:WEAK] = 0
+"""What of a rise counts as a streak."""
 LENGTH = 4
 """Pixels along which a streak looks like itself."""
 SLANTS = (-3, -1, 0, 1, 3)
@@ -126,21 +129,23 @@ def measure_patches(
     below = np.asarray(cv2.erode(np.minimum(old, next_one), around), np.uint8)
     rising, falling = _edges(new, above), _edges(below, new)
     strong, strong_falling = _above(rising, STRONG), _above(falling, STRONG)
-    weak, weak_falling = float(_above(rising, WEAK).mean()), float(_above(falling, WEAK).mean())
-    streaks = np.minimum(rising, 60).astype(np.float32)
-    streaks[streaks < WEAK] = 0
-    power = float((streaks * streaks).mean())
+    weak, weak_falling = _mean(_above(rising, WEAK)), _mean(_above(falling, WEAK))
+    streaks = np.asarray(cv2.LUT(rising, _STREAKS), np.float32)
+    power = _likeness(streaks, 0, 0)
     upright = [_likeness(streaks, LENGTH, slant) for slant in SLANTS]
     level = _likeness(streaks, 0, LENGTH)
     slanted = (upright[0] + upright[-1]) / 2
-    by_patch = strong.reshape(len(now), -1).mean(axis=1)
-    falling_by_patch = strong_falling.reshape(len(now), -1).mean(axis=1)
+    by_patch, falling_by_patch = (
+        cv2.reduce(part.reshape(len(now), -1), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+        / (part.size / len(now))
+        for part in (strong, strong_falling)
+    )
     wet = float((by_patch > 2 * falling_by_patch + 0.02).mean())
     return np.array(
         [
-            weak, weak_falling, float(strong.mean()), float(strong_falling.mean()), power,
+            weak, weak_falling, _mean(strong), _mean(strong_falling), power,
             max(upright), level, slanted, float(np.median(by_patch)), wet,
-            float(cv2.absdiff(old, next_one).mean()), float(new.mean()), *by_patch,
+            _mean(cv2.absdiff(old, next_one)), _mean(new), *by_patch,
         ]
     )  # fmt: skip
 
@@ -150,9 +155,7 @@ def _as_lit(patches: NDArray[np.uint8], now: NDArray[np.uint8], count: int) -> N
 
     By their medians, which streaks don't move.
     """
-    here, there = (
-        np.median(part.reshape(count, -1)[:, ::17], axis=1) + 1.0 for part in (now, patches)
-    )
+    here, there = (_medians(part.reshape(count, -1)[:, ::17]) + 1.0 for part in (now, patches))
     gain = np.clip(here / there, 0.5, 2.0)
     if np.abs(gain - 1).max() < UNLIT:
         return patches
@@ -180,7 +183,19 @@ def _edges(bright: NDArray[np.uint8], dark: NDArray[np.uint8]) -> NDArray[np.uin
 
 def _above(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
     """Return what is above a level, and 0 elsewhere."""
-    return np.asarray(np.maximum(picture, level) - np.uint8(level), np.uint8)
+    return np.asarray(cv2.subtract(picture, np.full_like(picture, level)), np.uint8)
+
+
+def _mean(picture: cv2.typing.MatLike) -> float:
+    """Return the mean of a picture of one channel: OpenCV takes a fifth of NumPy's time."""
+    return float(cv2.sumElems(picture)[0]) / picture.size
+
+
+def _medians(rows: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the median of each row."""
+    middle = rows.shape[1] // 2
+    around = [middle] if rows.shape[1] % 2 else [middle - 1, middle]
+    return np.asarray(np.partition(rows, around, axis=1)[:, around].mean(axis=1), np.float64)
 
 
 def _likeness(picture: NDArray[np.float32], down: int, right: int) -> float:
@@ -191,7 +206,7 @@ def _likeness(picture: NDArray[np.float32], down: int, right: int) -> float:
     left, other = max(0, -right), max(0, right)
     a = picture[: height - down, left : width - other]
     b = picture[down:, other : width - left]
-    return float((a * b).mean())
+    return _mean(cv2.multiply(a, b))
 
 
 def features(sums: Sums) -> NDArray[np.float64]:
