@@ -162,7 +162,8 @@ def test_as_many_frames_side_by_side_as_memory_allows():
     assert lanes_for(8, 360, 640, 300) == 8
     assert lanes_for(8, 1080, 1920, 300) == 2
     assert lanes_for(8, 2160, 3840, 300) == 1  # in tiles
-    assert lanes_for(1, 90, 160, 300) == 1
+    assert lanes_for(1, 360, 640, 300) == 1
+    assert lanes_for(8, 90, 160, 300) == 1  # as one batch
     for lanes in (1, 2, 8):
         for height in (1, 180, 720, 1080, 2160):
             found = lanes_for(lanes, height, height * 16 // 9 + 1, 300)

@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows, device = [], args.device
         for info in available_models():
             assert info.card is not None
-            with create_backend(info.name, args.device, args.backend) as backend:
+            with create_backend(info.name, args.device, args.backend, "float") as backend:
                 rows.append((info.card, milliseconds(backend, frames, args.seconds)))
                 device = backend.device
     except StreamderainError as error:

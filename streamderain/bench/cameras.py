@@ -20,8 +20,9 @@ from streamderain.closing import ClosesAtExit
 from streamderain.config import CameraDefaults, RunConfig
 from streamderain.frame import Frame, SourceFormat
 from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import batch_for, derain
+from streamderain.inference.derainer import derain
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.camera import CameraWorker
 from streamderain.live.exchange import Exchange
@@ -164,7 +165,7 @@ class _Site:
                 thread.join(JOIN_S)
 
     def _limit(self, height: int, width: int) -> int:
-        return self._batch or batch_for(self._backend, height, width)
+        return self._batch or choose_batch(self._backend.device, height, width)
 
     def _connect(self) -> LiveSource:
         return PlayedSource(_Street(self._footage, self._fps), pace=True)

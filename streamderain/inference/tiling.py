@@ -36,6 +36,9 @@ goes through whole, a 4K frame in tiles."""
 LANES_BYTES = 1200 * 2**20
 """Activations that all frames which are computed side by side may take."""
 
+SMALL = 120_000
+"""Pixels of a frame below which a batch is run as a whole."""
+
 OVERLAP = 32
 """Pixels that neighbours share at least."""
 
@@ -105,6 +108,8 @@ def lanes_for(lanes: int, height: int, width: int, bytes_per_pixel: int) -> int:
     """
     activations = max(1, height * width * bytes_per_pixel)
     if activations > BUDGET_BYTES:  # they are cut into tiles, one after the other
+        return 1
+    if height * width < SMALL:  # these are faster as one batch
         return 1
     return max(1, min(lanes, LANES_BYTES // activations))
 

@@ -16,8 +16,9 @@ from streamderain.config import CameraConfig, RecordOutput, RunConfig, ZeroMqOut
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import batch_for, derain
+from streamderain.inference.derainer import derain
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.camera import CameraWorker
 from streamderain.live.exchange import Exchange
@@ -270,7 +271,7 @@ class LiveService:
         )  # fmt: skip
 
     def _batch_limit(self, height: int, width: int) -> int:
-        return self._config.batch or batch_for(self._backend, height, width)
+        return self._config.batch or choose_batch(self._backend.device, height, width)
 
     def _infer(self) -> None:
         failed_at = float("-inf")
