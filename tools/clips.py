@@ -133,15 +133,22 @@ def random_movers(
         speed = float(np.exp(rng.uniform(np.log(0.4), np.log(9.0))))
         angle = rng.uniform(0, 2 * np.pi)
         velocity = (0.4 * speed * np.sin(angle), speed * np.cos(angle))
-        # At some moment of the clip its middle is at some place of the view.
-        when = rng.uniform(0, frames)
-        middle = [rng.uniform(0, side) for side in size]
-        start = [
-            m - side / 2 - when * v for m, side, v in zip(middle, sides, velocity, strict=True)
-        ]
-        movers.append(Mover(texture, _outline(sides[0], sides[1], rng), (start[0], start[1]),
-                            velocity))  # fmt: skip
+        start = _start(sides, velocity, size, frames, rng)
+        movers.append(Mover(texture, _outline(sides[0], sides[1], rng), start, velocity))
     return movers
+
+
+def _start(
+    sides: Sequence[int], velocity: tuple[float, float], size: tuple[int, int], frames: int,
+    rng: np.random.Generator,
+) -> tuple[float, float]:  # fmt: skip
+    """Return where a thing begins whose middle is at some place of the view at some moment."""
+    when = rng.uniform(0, frames)
+    middle = [rng.uniform(0, side) for side in size]
+    down, right = (
+        m - side / 2 - when * v for m, side, v in zip(middle, sides, velocity, strict=True)
+    )
+    return down, right
 
 
 def random_vehicles(
@@ -165,19 +172,13 @@ def random_vehicles(
         speed = float(np.exp(rng.uniform(np.log(0.7), np.log(14.0))))
         angle = rng.uniform(0, 2 * np.pi)
         velocity = (speed * np.sin(angle), speed * np.cos(angle))
-        when = rng.uniform(0, frames)
-        middle = [rng.uniform(0, side) for side in size]
-        start = [
-            m - side / 2 - when * v
-            for m, side, v in zip(middle, (height, width), velocity, strict=True)
-        ]
+        start = _start((height, width), velocity, size, frames, rng)
         growth = float(rng.uniform(0.985, 1.02)) if rng.random() < 0.5 else 1.0
         mask = np.zeros((height, width), np.float32)
         mask[1:-1, 1:-1] = 1
         soft = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.4, 1.2)))
         texture = _bodywork(height, width, rng)
-        movers.append(Mover(texture, np.asarray(soft, np.float32), (start[0], start[1]), velocity,
-                            growth))  # fmt: skip
+        movers.append(Mover(texture, np.asarray(soft, np.float32), start, velocity, growth))
     return movers
 
 

@@ -19,7 +19,7 @@ from streamderain.inference.remembering import check_lookahead, remembered
 from streamderain.inference.tiling import lanes_for
 from streamderain.models import NULL
 
-__all__ = ["Derainer", "batch_for", "derain", "run_stacked", "stacked"]
+__all__ = ["Derainer", "derain", "run_stacked", "stacked"]
 
 LEARNT: WeakKeyDictionary[Backend, Portions] = WeakKeyDictionary()
 """What each backend's memory holds, for as long as it lives."""
@@ -80,19 +80,6 @@ def run_stacked(backend: Backend, frames: Frames) -> Frames:
     return run_in_portions(backend.run, frames, portions)
 
 
-def batch_for(backend: Backend, height: int, width: int, *, rounds: int = 1) -> int:
-    """Return how many frames of a size a backend should be given at once.
-
-    Args:
-        backend: what runs the network.
-        height, width: of the frames.
-        rounds: of the frames that it computes side by side, where it does; with two, one that takes
-            longer holds up fewer others.
-    """
-    lanes = lanes_for(backend.lanes, height, width, backend.model.bytes_per_pixel)
-    return choose_batch(backend.device, height, width, rounds * lanes if lanes > 1 else 1)
-
-
 class Derainer:
     """Cleans frames in batches of consecutive ones; a frame is never lost or reordered.
 
@@ -131,7 +118,12 @@ class Derainer:
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of that size go through the network at once."""
-        return self._batch or batch_for(self._backend, height, width, rounds=2)
+        if self._batch is not None:
+            return self._batch
+        backend = self._backend
+        lanes = lanes_for(backend.lanes, height, width, backend.model.bytes_per_pixel)
+        # Two rounds of what runs side by side: a frame that takes longer holds up fewer others.
+        return choose_batch(backend.device, height, width, 2 * lanes if lanes > 1 else 1)
 
     def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give every frame that comes in, in order.

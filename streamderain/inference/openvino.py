@@ -112,12 +112,10 @@ class OpenVinoBackend(ClosesAtExit):
         if self._core is None:
             raise ModelError(f"the model {self.name} was closed")
         try:
-            if (
-                len(frames) > 1
-                and self._lanes_for(frames) > 1
-                and self._comes_again(frames.shape[1:])
-            ):
-                result = self._run_side_by_side(np.ascontiguousarray(frames))
+            count, height, width, channels = frames.shape
+            lanes = lanes_for(self.lanes, height, width, self.model.bytes_per_pixel)
+            if min(count, lanes) > 1 and self._comes_again((height, width, channels)):
+                result = self._run_side_by_side(np.ascontiguousarray(frames), lanes)
             else:
                 request = self._request(frames.shape)
                 found = request.infer({0: np.ascontiguousarray(frames)}, share_inputs=True)
@@ -129,29 +127,20 @@ class OpenVinoBackend(ClosesAtExit):
             raise failed(self.name, frames, error) from error
         return check_result(self.name, frames, result)
 
-    def _lanes_for(self, frames: Frames) -> int:
-        count, height, width = frames.shape[:3]
-        lanes = min(self.lanes, max(1, count))
-        return (
-            lanes
-            if lanes == 1
-            else lanes_for(self.lanes, height, width, self.model.bytes_per_pixel)
-        )
-
     def _comes_again(self, shape: tuple[int, ...]) -> bool:
         """Say whether frames of a shape are worth what compiling for them costs."""
         again = shape in self._queues or shape == self._last_of_many or self._last_of_many is None
         self._last_of_many = shape
         return again
 
-    def _run_side_by_side(self, frames: Frames) -> Frames:
+    def _run_side_by_side(self, frames: Frames, lanes: int) -> Frames:
         """Run each frame by itself, as many at a time as there are lanes."""
         results: list[Frames] = [np.empty(0, np.uint8)] * len(frames)
 
         def keep(request: Any, index: int) -> None:
             results[index] = np.array(request.get_output_tensor().data)
 
-        queue = self._queue(frames.shape[1:], self._lanes_for(frames))
+        queue = self._queue(frames.shape[1:], lanes)
         queue.set_callback(keep)
         for index in range(len(frames)):
             queue.start_async({0: frames[index : index + 1]}, index, share_inputs=True)
