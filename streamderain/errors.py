@@ -10,6 +10,7 @@
     ├── ModelError                 a network is missing or doesn't fit
     │   └── ModelMemoryError       a run asked for more memory than there is
     ├── WireError                  a message that a subscriber got is not one of ours
+    ├── UnknownCameraError         no camera of that name runs
     └── Interrupted                exit code 130: the user asked to stop
 
 The message of each is one sentence or two: what is wrong, where, and what to do about it.
@@ -25,6 +26,7 @@ __all__ = [
     "ModelMemoryError",
     "OutputError",
     "StreamderainError",
+    "UnknownCameraError",
     "UsageError",
     "WireError",
 ]
@@ -64,6 +66,10 @@ class ModelMemoryError(ModelError):
 
 class WireError(StreamderainError):
     """A message is damaged, foreign, or of a newer version."""
+
+
+class UnknownCameraError(StreamderainError):
+    """No camera of that name runs."""
 
 
 class Interrupted(StreamderainError):  # noqa: N818 - nothing went wrong
