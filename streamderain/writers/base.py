@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from streamderain.errors import OutputError
 from streamderain.frame import Frame
 
-__all__ = ["Writer"]
+__all__ = ["LeftOutError", "Writer"]
+
+
+class LeftOutError(OutputError):
+    """A live writer left a frame out, as it has told already: nothing to log, only to count.
+
+    Attributes:
+        reason: what the drop is called.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Writer(Protocol):
