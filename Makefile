@@ -37,5 +37,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,test,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,service,test,dev]'
 	touch $@ $(VENV)/.demo

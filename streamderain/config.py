@@ -21,6 +21,7 @@ from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.precision import Precision
+from streamderain.serviceconfig import ServiceConfig
 from streamderain.source import Source, SourceKind, parse_source
 
 __all__ = [
@@ -270,6 +271,8 @@ class RunConfig(_Strict):
     """How long a frame may wait for others to fill its batch."""
     stats: Seconds = 10.0
     """How often a line for each camera is logged."""
+    service: ServiceConfig | None = None
+    """A page, REST and metrics over HTTP; null for none."""
     defaults: CameraDefaults = CameraDefaults()
     """For all cameras."""
     cameras: Annotated[dict[CameraId, CameraConfig], Field(min_length=1)]

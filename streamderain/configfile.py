@@ -14,15 +14,15 @@ from urllib.parse import quote
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from streamderain.config import RunConfig
+from streamderain.config import Output, RunConfig
 from streamderain.errors import ConfigError
 
-__all__ = ["line_of", "lines_of", "load_config", "schema"]
+__all__ = ["explain", "line_of", "lines_of", "load_config", "schema"]
 
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
 
-SECRET_KEYS = ("source", "user", "password")
+SECRET_KEYS = ("source", "user", "password", "token")
 """Their values are not repeated in messages."""
 
 PLAIN_WORDS = {
@@ -231,6 +231,25 @@ def _explain(lines: Mapping[Place, int], error: ValidationError) -> Iterator[tup
         )
         key = _dotted(place) or "the configuration"
         yield line, f"{key}: {_said(problem, place)}"
+
+
+def explain(error: ValidationError, place: Place = ()) -> list[str]:
+    """Return a sentence for every problem of a part of a configuration that is in no file.
+
+    Args:
+        error: of the part.
+        place: where the part stands in a configuration, e.g. ``("cameras", "gate")``.
+    """
+    kinds = {model.model_fields["type"].default for model in _models_in(Output)}
+    said = []
+    for problem in error.errors(include_url=False):
+        inner: Place = ()
+        for step in problem["loc"]:  # pydantic puts the kind of an output between
+            if not (step in kinds and inner and isinstance(inner[-1], int)):
+                inner = (*inner, step)
+        key = _dotted(inner)
+        said.append(f"{key}: {_said(problem, (*place, *inner))}" if key else _said(problem, place))
+    return said
 
 
 def _said(problem: Any, place: Place) -> str:
