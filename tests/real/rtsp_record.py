@@ -94,6 +94,7 @@ def main():
     loop = GLib.MainLoop()
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
+    server.get_thread_pool().set_max_threads(-1)
     server.set_service(str(setup.get("port", 0)))
     for name in setup["cameras"]:
         taking = Taking()

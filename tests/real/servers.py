@@ -103,3 +103,41 @@ class RtspCameras:
 
     def __exit__(self, *reason):
         self.kill()
+
+
+class RtspRecorder:
+    """A server that takes streams at ``rtsp://127.0.0.1:PORT/CAMERA`` and shows each at ``/view``.
+
+    Args:
+        cameras: their names.
+        access: user, password and method, as ``rtsp_record.py`` takes them.
+    """
+
+    def __init__(self, *cameras, **access) -> None:
+        self._setup = {"cameras": cameras, **access}
+        self.port = 0
+        self._process = None
+        self.start()
+
+    def start(self):
+        """Start the server; at the port it had before, if it ran before."""
+        script = Path(__file__).with_name("rtsp_record.py")
+        self._process = subprocess.Popen(
+            [PYTHON, str(script), json.dumps({**self._setup, "port": self.port})],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        self.port = json.loads(self._process.stdout.readline())["port"]
+
+    def kill(self):
+        """End it as a power cut does."""
+        self._process.kill()
+        self._process.communicate()
+
+    def url(self, name, port=None):
+        return f"rtsp://127.0.0.1:{port or self.port}/{name}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        self.kill()

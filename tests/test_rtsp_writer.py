@@ -1,0 +1,353 @@
+"""RTSP out, packet by packet: what is announced, when it was taken, and who may publish."""
+
+import logging
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from streamderain.live.supervision import Backoff
+from streamderain.writers.base import LeftOutError
+from streamderain.writers.rtsp import DOWN, RtspWriter
+from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker, is_rtcp
+from streamderain.writers.rtsp_encoder import units_of as units
+from streamderain.writers.rtsp_message import parse_answer, parse_transport
+from streamderain.writers.rtsp_policy import Fault, Publishing, RateWatch, Timeline
+from tests.clips import picture
+from tests.live_frames import live_frame
+from tests.numbered import number_of, numbered
+from tests.rtsp_fake import FakeServer
+from tests.waiting import until
+
+START = 1_795_236_372_123_456_789
+STEP = 40_000_000
+PASSWORD = 'p@ss/w"rd?#&'
+
+
+class Clock:
+    """A clock that goes on only when it is told."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def frame(index, *, size=(48, 64), session=0, taken=None):
+    made = live_frame(index, session=session)
+    made.pixels = picture(*size, index)
+    made.t_capture_ns = START + index * STEP if taken is None else taken
+    return made
+
+
+def writer(server, address=None, **settings):
+    waits = Backoff(0.05, 0.1)
+    settings = {"timeout": 2.0, **settings}
+    return RtspWriter(address or server.url("{camera}"), "gate", waits, **settings)
+
+
+def sent(pusher, frames, clock=None):
+    """Write frames; return how many the server took."""
+    taken = 0
+    for each in frames:
+        try:
+            pusher.write(each)
+            taken += 1
+        except LeftOutError as error:
+            assert error.reason == DOWN
+        if clock:
+            clock.now += STEP / 1e9
+    return taken
+
+
+def ticks_of(packets):
+    """RTP times of the pictures, each once, in order."""
+    times = [struct.unpack(">I", packet[4:8])[0] for packet in packets]
+    return list(dict.fromkeys(times))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_stream_is_announced_set_up_recorded_and_torn_down(transport):
+    with FakeServer() as server:
+        pusher = writer(server, transport=transport)
+        assert sent(pusher, map(frame, range(10))) == 10
+        until(lambda: len(ticks_of(server.rtp())) == 10)
+        pusher.close()
+        pusher.close()
+        until(lambda: "TEARDOWN" in server.methods)
+        assert server.methods == ["OPTIONS", "ANNOUNCE", "SETUP", "RECORD", "TEARDOWN"]
+        _, headers, description = server.requests[1]
+        assert headers["Content-Type"] == "application/sdp"
+        assert b"H264/90000" in description
+        assert b"sprop-parameter-sets=Z" in description
+        assert b"profile-level-id=64" in description
+        assert all(headers.get("Session") == "4711" for _, headers, _ in server.requests[3:])
+        assert ("RTP/AVP/UDP" in server.requests[2][1]["Transport"]) == (transport == "udp")
+
+
+def test_timestamps_are_the_cameras_and_reports_tell_its_wall_clock():
+    with FakeServer() as server:
+        gaps = [0, 1, 2, 3, 10, 11, 60, 61]  # in frames; two pauses
+        began, clock = time.time_ns() - 300_000_000, Clock()
+        pusher = writer(server, clock=clock)
+        for gap in gaps:
+            clock.now = 100 + gap * STEP / 1e9
+            pusher.write(frame(gap, taken=began + gap * STEP))
+        until(lambda: len(ticks_of(server.rtp())) == len(gaps))
+        ticks = ticks_of(server.rtp())
+        assert [(tick - ticks[0]) % 2**32 for tick in ticks] == [gap * 3600 for gap in gaps]
+        wall, at = server.reports()[0]
+        of_first = wall - ((at - ticks[0] + 2**31) % 2**32 - 2**31) / 90000
+        assert of_first == pytest.approx(began / 1e9, abs=0.002)
+        pusher.close()
+
+
+def test_pictures_with_the_same_time_still_come_one_after_the_other():
+    with FakeServer() as server:
+        pusher = writer(server)
+        sent(pusher, [frame(0, taken=START) for _ in range(5)])
+        until(lambda: len(ticks_of(server.rtp())) == 5)
+        pusher.close()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [frame(1, session=1), frame(1, size=(64, 48)), frame(1, taken=START + 3_600_000_000_000)],
+    ids=["session", "size", "clock that was set"],
+)
+def test_what_changes_is_announced_anew_at_once(second):
+    with FakeServer() as server:
+        pusher = writer(server)
+        assert sent(pusher, [frame(0), second]) == 2
+        until(lambda: server.methods.count("RECORD") == 2)
+        assert server.methods.count("TEARDOWN") == 1
+        assert pusher.announcements == 2
+        pusher.close()
+
+
+@pytest.mark.parametrize("method", ["basic", "digest", "sha256", "qop"])
+def test_user_and_password_are_given_as_the_server_wants_them(method, caplog):
+    caplog.set_level(logging.DEBUG)
+    with FakeServer(user="camera", password=PASSWORD, method=method) as server:
+        right = writer(server, user="camera", password=PASSWORD)
+        assert sent(right, [frame(0), frame(1)]) == 2
+        right.close()
+        wrong = writer(server, user="camera", password=f"not {PASSWORD}")
+        assert sent(wrong, [frame(0), frame(1)]) == 0
+        assert sent(writer(server), [frame(0)]) == 0
+    refusals = [text for text in caplog.messages if "refuses the user and password" in text]
+    assert len(refusals) == 2
+    for secret in (PASSWORD, "p@ss", "p%40ss", "camera"):
+        assert secret not in caplog.text.replace("DEBUG", "")
+
+
+def test_a_refused_password_is_not_tried_at_every_frame():
+    with FakeServer(user="camera", password="x") as server:
+        clock = Clock()
+        pusher = writer(server, user="camera", password="y", clock=clock)
+        for _ in range(59 * 25):
+            sent(pusher, [frame(0)], clock)
+        assert server.connections == 1
+        for _ in range(2 * 25):
+            sent(pusher, [frame(0)], clock)
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"ANNOUNCE": 404}, "doesn't take the stream (404 Said); check its path"),
+        ({"ANNOUNCE": 403}, "lets this user publish nothing"),
+        ({"SETUP": 461}, "doesn't take packets over tcp; choose the other transport"),
+        ({"RECORD": 500}, "doesn't take the stream (500 Said)"),
+    ],
+)
+def test_what_a_server_refuses_is_said_once_with_the_address(answers, words, caplog):
+    with FakeServer(answers=answers) as server:
+        clock = Clock()
+        pusher = writer(server, clock=clock)
+        for _ in range(50):
+            sent(pusher, [frame(0)], clock)
+        assert server.connections >= 1
+        assert len(caplog.messages) == 1
+        assert server.url() in caplog.text
+        assert words in caplog.text
+
+
+def test_a_server_that_answers_no_options_still_gets_the_stream():
+    with FakeServer(answers={"OPTIONS": 501}) as server:
+        pusher = writer(server)
+        assert sent(pusher, [frame(0)]) == 1
+        pusher.close()
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "ANNOUNCE", "RECORD"])
+def test_a_server_that_falls_silent_is_given_up_in_time(method, caplog):
+    with FakeServer(silent_after=method) as server:
+        pusher = writer(server, timeout=0.5)
+        began = time.monotonic()
+        noise = [frame(index, size=(480, 640)) for index in range(3)]
+        while not caplog.records or "takes the stream" in caplog.messages[-1]:
+            sent(pusher, noise)
+            assert time.monotonic() - began < 10
+        assert "didn't answer in time" in caplog.text
+        if method == "OPTIONS":  # the next answer is the one that doesn't come
+            assert time.monotonic() - began < 2
+        pusher.close()
+
+
+def test_a_writer_that_waits_for_the_server_can_be_closed():
+    with FakeServer(silent_after="OPTIONS") as server:
+        pusher = writer(server, timeout=30.0)
+        thread = threading.Thread(target=sent, args=(pusher, [frame(0)]))
+        thread.start()
+        until(lambda: "ANNOUNCE" in server.methods or server.connections)
+        began = time.monotonic()
+        pusher.close()
+        thread.join(5)
+        assert not thread.is_alive()
+        assert time.monotonic() - began < 3
+
+
+def test_no_server_and_no_host_are_named_and_tried_again(caplog):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"rtsp://127.0.0.1:{free.getsockname()[1]}/gate"
+    pusher = writer(None, nobody)
+    until(lambda: sent(pusher, [frame(0)]) or pusher._policy._waits._tries > 2)
+    assert caplog.messages == [f"gate: {nobody} can't be reached: Connection refused"]
+    caplog.clear()
+    sent(writer(None, "rtsp://nowhere.invalid/gate"), [frame(0)])
+    assert "there is no host of that name" in caplog.text
+
+
+def test_the_servers_reports_and_questions_are_not_taken_for_answers():
+    head = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nSession: ab;timeout=30\r\nContent-Length: 2"
+    answer = parse_answer(head)
+    assert (answer.status, answer.session, answer.session_timeout_s) == (200, "ab", 30)
+    assert answer.length == 2
+    assert parse_answer(b"GET_PARAMETER rtsp://x RTSP/1.0\r\nCSeq: 1") is None
+    assert parse_transport("RTP/AVP;unicast;server_port=5-6")["server_port"] == "5-6"
+
+
+def test_over_tls_a_server_that_cannot_be_trusted_is_refused_and_a_known_one_is_not(
+    tmp_path, monkeypatch, caplog
+):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl is needed to make a certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with FakeServer(wrap=lambda plain: context.wrap_socket(plain, server_side=True)) as server:
+        address = f"rtsps://localhost:{server.port}/gate"
+        assert sent(writer(server, address=address), [frame(0)]) == 0
+        assert "certificate can't be trusted" in caplog.text
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        pusher = writer(server, address=address)
+        assert sent(pusher, [frame(0)]) == 1
+        pusher.close()
+
+
+def decoded(packets):
+    import av
+
+    context = av.CodecContext.create("h264", "r")
+    context.thread_type = "SLICE"
+    return [each for packet in packets for each in context.decode(packet)]
+
+
+def test_each_frame_leaves_the_encoder_at_once_and_key_frames_come_by_the_clock():
+    encoder = LiveEncoder(240, 320, EncoderSettings(gop_s=0.5), 25.0)
+    times = [0, 3600, 7200, 40000, 50000, 90000, 91000]
+    packets = []
+    for number, ticks in enumerate(times):
+        (packet,) = encoder.encode(numbered(number), ticks)
+        packets.append(packet)
+    assert [packet.is_keyframe for packet in packets] == [1, 0, 0, 0, 1, 0, 0]
+    assert [packet.pts for packet in packets] == [packet.dts for packet in packets] == times
+    first = [unit[0] & 31 for unit in units(bytes(packets[4]))]
+    assert first[:2] == [7, 8]
+    assert [number_of(each.to_ndarray(format="gray")) for each in decoded(packets)] == [*range(7)]
+
+
+def test_a_viewer_can_begin_at_any_key_frame():
+    encoder = LiveEncoder(240, 320, EncoderSettings(gop_s=0.2), 25.0)
+    packets = [encoder.encode(numbered(n), n * 3600)[0] for n in range(12)]
+    later = next(n for n, packet in enumerate(packets) if n and packet.is_keyframe)
+    assert len(decoded(packets[later:])) == len(packets) - later
+
+
+@pytest.mark.parametrize(("size", "left"), [((49, 65), (48, 64)), ((48, 65), (48, 64))])
+def test_an_odd_pixel_is_cut_off(size, left):
+    encoder = LiveEncoder(*size, EncoderSettings(), 25.0)
+    (frame_,) = decoded(encoder.encode(picture(*size), 0))
+    assert (frame_.height, frame_.width) == left
+
+
+def test_packets_fit_a_network_and_reports_are_told_apart():
+    encoder = LiveEncoder(480, 640, EncoderSettings(crf=5), 25.0)
+    packer = RtpPacker(START, 1234)
+    out = [each for n in range(5) for each in packer.pack(encoder.encode(picture(480, 640, n), n))]
+    assert max(map(len, out)) <= 1400
+    assert [is_rtcp(each) for each in out[:2]] == [True, False]
+    assert sum(map(is_rtcp, out)) == 1
+    assert all(map(is_rtcp, packer.close()))
+    assert packer.close() == []
+
+
+@pytest.mark.parametrize("fps", [5, 25])
+def test_a_bit_rate_is_held_whatever_the_frame_rate(fps):
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    rate, settings = RateWatch(), EncoderSettings(bitrate=400_000)
+    encoder, total = LiveEncoder(120, 160, settings, rate.fps), 0
+    step = 90000 // fps
+    for n in range(300):
+        pixels = rng.integers(60, 180, (120, 160, 3), dtype=np.uint8)
+        if rate.observe(n * step):
+            encoder = LiveEncoder(120, 160, settings, rate.fps)
+        size = sum(len(bytes(packet)) for packet in encoder.encode(pixels, n * step))
+        total += size if n >= 150 else 0
+    assert rate.fps == pytest.approx(fps, rel=0.05)
+    assert total * 8 / (150 / fps) == pytest.approx(400_000, rel=0.25)
+
+
+def test_without_a_gpu_the_cpu_encodes():
+    assert LiveEncoder(48, 64, EncoderSettings(cuda=True), 25.0).name in ("h264_nvenc", "libx264")
+
+
+def test_waits_grow_a_lasting_connection_resets_them_and_news_is_said_once():
+    policy = Publishing(Backoff(1.0, 8.0, rng=lambda: 1.0))
+    said = []
+    now = 0.0
+    for _ in range(3):
+        assert policy.may_connect(now)
+        said.append(policy.down(Fault.LOST, "no server", now))
+        waited = next(n for n in range(100) if policy.may_connect(now + n))
+        now += waited
+        said.append(waited)
+    assert said == [True, 1, False, 2, False, 4]
+    assert policy.up(now)
+    assert not policy.up(now)
+    assert policy.down(Fault.LOST, "no server", now + 30)
+    assert policy.may_connect(now + 31)
+
+
+def test_a_clock_that_was_set_is_told_from_a_pause():
+    line = Timeline(START, 10.0)
+    assert line.stamp(START, 10.0) in range(91)
+    assert not line.stepped(START + 300 * 10**9, 310.0)
+    assert line.stepped(START + 300 * 10**9, 11.0)
+    assert line.stepped(START - 300 * 10**9, 11.0)
