@@ -1,0 +1,118 @@
+// The form to add a camera, or to change one.
+
+import { call, cameraPath } from "./api.js";
+import { field, open } from "./dialogs.js";
+import { el } from "./dom.js";
+
+const NAME = "[A-Za-z0-9._\\-]{1,64}";
+const HIDDEN = "***"; // what the server gives in place of a secret
+
+function input(name, value, more = {}) {
+  return el("input", { name, value: value ?? "", autocomplete: "off", spellcheck: "false", autocapitalize: "none", ...more });
+}
+
+function select(name, value, options) {
+  return el(
+    "select",
+    { name },
+    options.map(([option, label]) => el("option", { value: option, selected: option === value }, label)),
+  );
+}
+
+/** What the form says, as keys of the configuration; `known` is what the camera had. */
+export function cameraOf(data, known) {
+  const text = (name) => (data.get(name) ?? "").trim();
+  const camera = { ...known, source: text("source") };
+  const optional = (key, value) => {
+    if (value) camera[key] = value;
+    else delete camera[key];
+  };
+  optional("user", text("user"));
+  if (text("password")) camera.password = text("password");
+  else if (known.password !== HIDDEN || !text("user")) delete camera.password;
+  camera.transport = text("transport");
+  optional("max_fps", Number(text("max_fps")));
+  optional("resize", text("resize"));
+  camera.gate = { ...known.gate, always: text("always") === "yes" };
+  return camera;
+}
+
+/**
+ * Opens the form.
+ *
+ * @param name of the camera to change, or null for a new one
+ * @param known its configuration as the server tells it, or nothing
+ */
+export function editCamera(name, known, done) {
+  const size = Array.isArray(known.resize) ? known.resize.join("x") : known.resize;
+  open({
+    title: name ? `Change ${name}` : "Add a camera",
+    action: name ? "Save" : "Add camera",
+    parts: [
+      name
+        ? []
+        : field(
+            "Name",
+            input("name", "", {
+              required: true, pattern: NAME, maxlength: 64,
+              "data-wrong": "A name has 1 to 64 letters, digits, dots, dashes and underscores.",
+            }),
+            "Letters, digits, dots, dashes, underscores. It goes into every message.",
+          ),
+      field(
+        "Source",
+        input("source", known.source, {
+          required: true, placeholder: "rtsp://10.0.0.5:554/live", inputmode: "url",
+          "data-wrong": "Enter the camera’s address, such as rtsp://10.0.0.5:554/live.",
+        }),
+        "rtsp://, rtsps://, http(s)://, a file, /dev/video0, or scene:heavy.",
+      ),
+      el(
+        "div",
+        { class: "pair" },
+        field("User", input("user", known.user)),
+        field(
+          "Password",
+          input("password", "", {
+            type: "password", autocomplete: "new-password",
+            placeholder: known.password === HIDDEN ? "as it is" : null,
+          }),
+        ),
+      ),
+      el(
+        "details",
+        {},
+        el("summary", {}, "More"),
+        el(
+          "div",
+          { class: "pair" },
+          field("RTSP over", select("transport", known.transport ?? "tcp", [["tcp", "TCP"], ["udp", "UDP"]])),
+          field(
+            "Derain",
+            select("always", known.gate?.always ? "yes" : "no", [["no", "When it rains"], ["yes", "Every frame"]]),
+          ),
+          field(
+            "Frames a second, at most",
+            input("max_fps", known.max_fps, {
+              type: "number", min: "0.1", max: "1000", step: "any", placeholder: "all",
+              "data-wrong": "Frames a second are a number from 0.1 to 1000, or nothing for all.",
+            }),
+          ),
+          field(
+            "Scale to",
+            input("resize", size, {
+              pattern: "[0-9]+x[0-9]+", placeholder: "1280x720",
+              "data-wrong": "A size is WIDTHxHEIGHT, such as 1280x720.",
+            }),
+          ),
+        ),
+      ),
+      el("p", { class: "hint" }, "Holds until streamderain ends; the configuration file stays as it is."),
+    ],
+    submit: async (data) => {
+      const id = name ?? data.get("name").trim();
+      await call("PUT", cameraPath(id), cameraOf(data, known));
+      done(id);
+    },
+  });
+}
