@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from streamderain.arguments import parse_duration, parse_size
+from streamderain.arguments import parse_bitrate, parse_duration, parse_size
 from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.inference.gate import GateConfig
@@ -30,6 +30,7 @@ __all__ = [
     "Curve",
     "Output",
     "RecordOutput",
+    "RtspOutput",
     "RunConfig",
     "ZeroMqOutput",
 ]
@@ -53,6 +54,25 @@ def _size(value: object) -> object:
         except UsageError as error:
             raise ValueError(str(error)) from None
         return (width, height)
+    return value
+
+
+def _bitrate(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return parse_bitrate(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+    return value
+
+
+def _push_address(value: str) -> str:
+    if value.partition("://")[0] not in ("rtsp", "rtsps"):
+        raise ValueError("an address to push to is rtsp://HOST:PORT/{camera}, or rtsps://")
+    try:
+        parse_source(value.replace("{camera}", "camera"))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
     return value
 
 
@@ -148,7 +168,41 @@ class RecordOutput(_Strict):
     """Frames that may wait to be encoded."""
 
 
-Output = Annotated[ZeroMqOutput | RecordOutput, Field(discriminator="type")]
+class RtspOutput(_Strict):
+    """Push the clean video to an RTSP server, where recorders take it like any camera."""
+
+    type: Literal["rtsp"] = "rtsp"
+    address: Annotated[str, AfterValidator(_push_address)] = "rtsp://127.0.0.1:8554/{camera}"
+    """Of the server and the stream; {camera} in it is replaced by the camera's id."""
+    user: str | None = None
+    """Who may publish; better here than in the address, where @ and / have to be escaped."""
+    password: str | None = None
+    """Belongs into the environment: password: ${PUBLISH_PASSWORD}"""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How the pictures go to the server."""
+    codec: Literal["h264"] = "h264"
+    """Of the video."""
+    crf: Annotated[int, Field(ge=0, le=51)] = 23
+    """Quality of the encoder, lower is better."""
+    bitrate: Annotated[int, BeforeValidator(_bitrate), Field(ge=1000)] | None = None
+    """Bits a second instead of a constant quality, e.g. 2M."""
+    preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
+    ] = "superfast"
+    """Speed of the encoder."""
+    gop: Seconds = 1.0
+    """Between two key frames, at which viewers can begin."""
+    timeout: Seconds = 10.0
+    """For connecting, and for the server to take a frame."""
+    queue: Annotated[int, Field(ge=1, le=64)] = 4
+    """Frames that may wait to be sent."""
+
+    def target(self, camera: str) -> Source:
+        """Where a camera's stream goes."""
+        return parse_source(self.address.replace("{camera}", camera), self.user, self.password)
+
+
+Output = Annotated[ZeroMqOutput | RecordOutput | RtspOutput, Field(discriminator="type")]
 
 
 class Gate(_Strict):
@@ -291,11 +345,19 @@ class RunConfig(_Strict):
     @model_validator(mode="after")
     def _agreed(self) -> Self:
         sockets: dict[str, ZeroMqOutput] = {}
+        streams: dict[str, str] = {}
         for name in self.cameras:
             camera = self.camera(name)
             if camera.backoff_most < camera.backoff:
                 raise ValueError(f"camera {name}: backoff_most must not be below backoff")
             for output in camera.outputs:
+                if isinstance(output, RtspOutput):
+                    shown = output.target(name).shown
+                    if (other_camera := streams.setdefault(shown, name)) != name:
+                        raise ValueError(
+                            f"cameras {other_camera} and {name} both push to {shown}; put "
+                            "{camera} into the address"
+                        )
                 if not isinstance(output, ZeroMqOutput):
                     continue
                 other = sockets.setdefault(output.address, output)

@@ -7,7 +7,14 @@ from typing import get_args
 import pytest
 
 from streamderain.cli import main
-from streamderain.config import CameraDefaults, Gate, RecordOutput, RunConfig, ZeroMqOutput
+from streamderain.config import (
+    CameraDefaults,
+    Gate,
+    RecordOutput,
+    RtspOutput,
+    RunConfig,
+    ZeroMqOutput,
+)
 from streamderain.configfile import load_config, schema
 from streamderain.errors import ConfigError, UsageError
 from streamderain.inference.create import BACKENDS
@@ -137,7 +144,7 @@ cameras:
         "/cameras.yaml:4: defaults.stall: a duration is above 0 and written like 5s, 500ms, 2m, 1h "
         "or 00:01:30, not '5 days'",
         "/cameras.yaml:6: defaults.outputs[0].adress: unknown key; did you mean address?",
-        "/cameras.yaml:7: defaults.outputs[1]: type must be one of 'zeromq', 'record'",
+        "/cameras.yaml:7: defaults.outputs[1]: type must be one of 'zeromq', 'record', 'rtsp'",
         "/cameras.yaml:11: cameras.gate.max_fps: input should be greater than 0, not -3",
         "/cameras.yaml:13: cameras.a b: a camera's id is 1 to 64 letters, digits, dots, dashes "
         "and underscores",
@@ -168,10 +175,35 @@ cameras:
             "cameras:\n  a: {source: x, outputs: [{type: zeromq, codec: raw}]}\n  b: {source: y}\n",
             "the outputs at tcp://127.0.0.1:5555 differ",
         ),
+        (
+            "cameras: {a: {source: x, outputs: [{type: rtsp, address: http://h/a}]}}",
+            "an address to push to is rtsp://HOST:PORT/{camera}, or rtsps://",
+        ),
+        ("cameras: {a: {source: x, outputs: [{type: rtsp, bitrate: fast}]}}", "800k or 2M"),
+        (
+            "defaults: {outputs: [{type: rtsp, address: rtsp://h/x}]}\n"
+            "cameras: {a: {source: x}, b: {source: y}}",
+            "cameras a and b both push to rtsp://h/x; put {camera} into the address",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, text, words):
     assert words in refused(tmp_path, text)
+
+
+def test_a_stream_is_pushed_to_the_cameras_own_address(tmp_path):
+    config = load(
+        tmp_path,
+        "cameras:\n  gate:\n    source: scene\n    outputs:\n"
+        "      - {type: rtsp, address: 'rtsp://h:8554/clean/{camera}', user: p, password: '${PW}',"
+        " bitrate: 2M, gop: 500ms}\n",
+        PW="p@ss/w",
+    )
+    (output,) = config.camera("gate").outputs
+    target = output.target("gate")
+    assert target.shown == "rtsp://h:8554/clean/gate"
+    assert target.address == "rtsp://p:p%40ss%2Fw@h:8554/clean/gate"
+    assert (output.bitrate, output.gop, output.crf) == (2_000_000, 0.5, 23)
 
 
 def test_no_message_repeats_a_password(tmp_path):
@@ -198,7 +230,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
 def test_the_reference_is_valid_and_names_every_key():
     config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
     text = REFERENCE.read_text(encoding="utf-8")
-    for model in (RunConfig, CameraDefaults, Gate, ZeroMqOutput, RecordOutput):
+    for model in (RunConfig, CameraDefaults, Gate, ZeroMqOutput, RecordOutput, RtspOutput):
         for field in model.model_fields:
             assert f"{field}:" in text, f"{model.__name__}.{field} is not explained"
     assert len(config.cameras) >= 4
