@@ -182,6 +182,8 @@ class RtspOutput(_Strict):
     """How the pictures go to the server."""
     codec: Literal["h264"] = "h264"
     """Of the video."""
+    encoder: Literal["auto", "cpu", "nvenc"] = "auto"
+    """What encodes: an NVIDIA GPU (nvenc), the CPU, or auto: the GPU where it can."""
     crf: Annotated[int, Field(ge=0, le=51)] = 23
     """Quality of the encoder, lower is better."""
     bitrate: Annotated[int, BeforeValidator(_bitrate), Field(ge=1000)] | None = None
@@ -189,7 +191,7 @@ class RtspOutput(_Strict):
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
     ] = "superfast"
-    """Speed of the encoder."""
+    """Speed of the encoder on the CPU."""
     gop: Seconds = 1.0
     """Between two key frames, at which viewers can begin."""
     timeout: Seconds = 10.0

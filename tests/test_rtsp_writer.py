@@ -10,7 +10,9 @@ import time
 
 import pytest
 
+from streamderain.errors import OutputError
 from streamderain.live.supervision import Backoff
+from streamderain.writers import rtsp_encoder
 from streamderain.writers.base import LeftOutError
 from streamderain.writers.rtsp import DOWN, RtspWriter
 from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker, is_rtcp
@@ -324,8 +326,17 @@ def test_a_bit_rate_is_held_whatever_the_frame_rate(fps):
     assert total * 8 / (150 / fps) == pytest.approx(400_000, rel=0.25)
 
 
-def test_without_a_gpu_the_cpu_encodes():
-    assert LiveEncoder(48, 64, EncoderSettings(cuda=True), 25.0).name in ("h264_nvenc", "libx264")
+def test_a_gpu_encodes_only_where_there_is_one_and_is_missed_only_where_it_was_asked_for(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rtsp_encoder, "NVIDIA_DRIVER", tmp_path)  # a driver without an encoder
+    encoder = LiveEncoder(240, 320, EncoderSettings(encoder="auto"), 25.0)
+    assert encoder.name in ("h264_nvenc", "libx264")
+    assert encoder.encode(numbered(0), 0)
+    assert LiveEncoder(48, 64, EncoderSettings(encoder="cpu"), 25.0).name == "libx264"
+    if encoder.name == "libx264":
+        with pytest.raises(OutputError, match="no encoder here makes H.264 of 320×240 pixels"):
+            LiveEncoder(240, 320, EncoderSettings(encoder="nvenc"), 25.0)
 
 
 def test_waits_grow_a_lasting_connection_resets_them_and_news_is_said_once():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import cast
+from pathlib import Path
+from typing import Literal, cast
 
 import av
 from av.codec.context import Flags
@@ -16,7 +17,7 @@ from av.video.stream import VideoStream
 from streamderain.colour import encoding_colour, from_rgb, tag
 from streamderain.errors import OutputError
 from streamderain.frame import Colour, Pixels
-from streamderain.writers.encoders import encoder_names, encoder_options
+from streamderain.writers.encoders import NVENC, encoder_names, encoder_options
 from streamderain.writers.rtsp_policy import TICKS
 
 __all__ = ["EncoderSettings", "LiveEncoder", "RtpPacker"]
@@ -41,6 +42,9 @@ WITHOUT_DELAY = {
 """No frame waits for others. Key frames come by the clock alone, since rates vary and every
 further one costs as much as many others."""
 
+NVIDIA_DRIVER = Path("/dev/nvidiactl")
+"""Is there where an NVIDIA GPU can be used, in containers too."""
+
 NO_LIMIT = 1 << 24
 """Frames between two key frames that the encoder chooses by itself."""
 
@@ -53,7 +57,8 @@ class EncoderSettings:
         bitrate: bits a second instead, or None.
         preset: x264's name for speed.
         gop_s: seconds between two key frames, after which viewers can begin.
-        cuda: try an NVIDIA GPU's encoder first.
+        encoder: ``cpu``, ``nvenc`` of an NVIDIA GPU, or ``auto``: that where there is one that works,
+            else the CPU.
     """
 
     def __init__(
@@ -63,10 +68,10 @@ class EncoderSettings:
         bitrate: int | None = None,
         preset: str = "superfast",
         gop_s: float = 1.0,
-        cuda: bool = False,
+        encoder: Literal["auto", "cpu", "nvenc"] = "auto",
     ) -> None:
         self.crf, self.bitrate, self.preset = crf, bitrate, preset
-        self.gop_s, self.cuda = gop_s, cuda
+        self.gop_s, self.encoder = gop_s, encoder
 
 
 class LiveEncoder:
@@ -126,7 +131,7 @@ class LiveEncoder:
 
     def _open(self, settings: EncoderSettings, fps: float) -> VideoCodecContext:
         said = ""
-        for name in encoder_names("h264", cuda=settings.cuda):
+        for name in _encoders(settings.encoder):
             try:
                 return self._opened(name, settings, fps)
             except (av.FFmpegError, ValueError) as error:
@@ -205,6 +210,12 @@ class RtpPacker:
         self._output.close()
         ready, self._ready = self._ready, []
         return ready
+
+
+def _encoders(asked: Literal["auto", "cpu", "nvenc"]) -> tuple[str, ...]:
+    if asked == "nvenc":
+        return (NVENC["h264"],)
+    return encoder_names("h264", cuda=asked == "auto" and NVIDIA_DRIVER.exists())
 
 
 def is_rtcp(packet: bytes) -> bool:
