@@ -335,7 +335,7 @@ def test_a_gpu_encodes_only_where_there_is_one_and_is_missed_only_where_it_was_a
     assert encoder.encode(numbered(0), 0)
     assert LiveEncoder(48, 64, EncoderSettings(encoder="cpu"), 25.0).name == "libx264"
     if encoder.name == "libx264":
-        with pytest.raises(OutputError, match="no encoder here makes H.264 of 320×240 pixels"):
+        with pytest.raises(OutputError, match=r"no encoder here makes H\.264 of 320×240"):
             LiveEncoder(240, 320, EncoderSettings(encoder="nvenc"), 25.0)
 
 

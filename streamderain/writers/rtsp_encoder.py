@@ -57,8 +57,8 @@ class EncoderSettings:
         bitrate: bits a second instead, or None.
         preset: x264's name for speed.
         gop_s: seconds between two key frames, after which viewers can begin.
-        encoder: ``cpu``, ``nvenc`` of an NVIDIA GPU, or ``auto``: that where there is one that works,
-            else the CPU.
+        encoder: ``cpu``, ``nvenc`` of an NVIDIA GPU, or ``auto``: that one where it works, else the
+            CPU.
     """
 
     def __init__(
