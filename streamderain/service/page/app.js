@@ -244,7 +244,7 @@ function gateway(done) {
     { class: "gateway card", on: { submit } },
     heading,
     el("p", {}, "Looking at these cameras needs the token."),
-    tokenField(),
+    ...tokenField(),
     problem,
     el("button", { type: "submit", class: "button main" }, "Sign in"),
   );

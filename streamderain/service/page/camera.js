@@ -114,10 +114,15 @@ export class CameraPage {
   }
 
   #draw = (bitmap) => {
-    if (!isPair(bitmap, this.#view?.size)) return bitmap.close();
+    if (!isPair(bitmap, this.#view?.size)) {
+      bitmap.close();
+      return;
+    }
     this.#compare.draw(bitmap);
+    if (this.#drawn) return;
     this.#drawn = true;
     mark(this.#stage, "data-drawn", "yes");
+    this.update(performance.now());
   };
 
   get #view() {

@@ -27,8 +27,12 @@ export function open({ title, parts, action, danger, submit, closed }) {
   const fail = (message, field) => {
     problem.hidden = false;
     say(problem, message);
-    field?.focus();
+    if (!field) return;
+    field.closest("details")?.setAttribute("open", "");
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
   };
+  form.addEventListener("input", (event) => event.target.removeAttribute("aria-invalid"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     problem.hidden = true;
@@ -72,9 +76,10 @@ export function field(label, input, hint) {
   return el("div", { class: "field" }, el("label", { for: id }, label), input, words);
 }
 
-/** The field for the token. */
+/** The field for the token; the name is for password managers, which keep none without one. */
 export function tokenField() {
-  return field(
+  const name = el("input", { autocomplete: "username", value: "streamderain", hidden: true });
+  const token = field(
     "Token",
     el("input", {
       type: "password", name: "token", required: true, autocomplete: "current-password",
@@ -82,6 +87,7 @@ export function tokenField() {
     }),
     "It stands in the configuration as service.token.",
   );
+  return [name, token];
 }
 
 /** Asks for the token; `done(session)` is called once the server took it. */

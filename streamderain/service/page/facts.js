@@ -34,7 +34,7 @@ export class Facts {
 
   constructor() {
     this.frames = card("Frames", null, this.#frames.node);
-    this.ways = card("Latency by stage", "half · 95 % of the frames", this.#ways.node);
+    this.ways = card("Latency by stage", "half · 95 %", this.#ways.node);
     this.link = card("Connection", null, this.#link.node);
   }
 

@@ -19,6 +19,23 @@ function select(name, value, options) {
   );
 }
 
+/** What the server told of a camera, without what it keeps to itself; and whether it kept something. */
+export function withoutSecrets(known) {
+  const camera = { ...known };
+  let kept = false;
+  for (const key of ["user", "password"]) {
+    if (String(camera[key] ?? "").includes(HIDDEN)) {
+      delete camera[key];
+      kept = true;
+    }
+  }
+  if (camera.source?.includes(HIDDEN)) {
+    camera.source = camera.source.replace(`${HIDDEN}@`, "");
+    kept = true;
+  }
+  return { camera, kept };
+}
+
 /** What the form says, as keys of the configuration; `known` is what the camera had. */
 export function cameraOf(data, known) {
   const text = (name) => (data.get(name) ?? "").trim();
@@ -28,12 +45,14 @@ export function cameraOf(data, known) {
     else delete camera[key];
   };
   optional("user", text("user"));
-  if (text("password")) camera.password = text("password");
-  else if (known.password !== HIDDEN || !text("user")) delete camera.password;
+  optional("password", data.get("password"));
   camera.transport = text("transport");
   optional("max_fps", Number(text("max_fps")));
   optional("resize", text("resize"));
   camera.gate = { ...known.gate, always: text("always") === "yes" };
+  if (JSON.stringify({ ...camera, password: "" }).includes(HIDDEN)) {
+    throw new Error("An output of this camera has a password, which isn’t told here. Change the camera in the configuration file.");
+  }
   return camera;
 }
 
@@ -41,9 +60,10 @@ export function cameraOf(data, known) {
  * Opens the form.
  *
  * @param name of the camera to change, or null for a new one
- * @param known its configuration as the server tells it, or nothing
+ * @param told its configuration as the server tells it, or nothing
  */
-export function editCamera(name, known, done) {
+export function editCamera(name, told, done) {
+  const { camera: known, kept } = withoutSecrets(told);
   const size = Array.isArray(known.resize) ? known.resize.join("x") : known.resize;
   open({
     title: name ? `Change ${name}` : "Add a camera",
@@ -74,9 +94,10 @@ export function editCamera(name, known, done) {
         field(
           "Password",
           input("password", "", {
-            type: "password", autocomplete: "new-password",
-            placeholder: known.password === HIDDEN ? "as it is" : null,
+            type: "password", autocomplete: "new-password", required: kept,
+            "data-wrong": "Enter the camera’s password again; it isn’t told here.",
           }),
+          kept ? "Enter it again: passwords are never shown, nor kept through a change." : null,
         ),
       ),
       el(

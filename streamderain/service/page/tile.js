@@ -52,6 +52,7 @@ export class Tile {
   #done = el("p", { class: "treatment" });
   #view = null;
   #drawn = false;
+  #waiting = false; // for the first picture, and for nothing else
 
   constructor(name) {
     this.name = name;
@@ -86,6 +87,7 @@ export class Tile {
         canvas.height = bitmap.height;
       }
       canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
+      if (!this.#drawn && this.#waiting) this.#veil.hidden = true;
       this.#drawn = true;
       mark(this.node, "data-drawn", "yes");
     }
@@ -111,7 +113,7 @@ export class Tile {
     say(this.#age, `${known ? seconds(ageOf(view, quiet, now - live.saidAt)) : "–"} old`);
     this.#rain.set(known ? view.rain : null, view.raining && known);
     const done = known ? treatment(view) : { text: "", tone: "" };
-    say(this.#done, done.text || (seen.sure ? "" : `since ${clock(view.since)}`));
+    say(this.#done, done.text || (seen.sure || !connected ? "" : `since ${clock(view.since)}`));
     mark(this.#done, "data-tone", done.tone);
     this.#overlay(seen, frozen);
     return seen;
@@ -121,6 +123,7 @@ export class Tile {
     let words = [seen.label, seen.detail];
     if (seen.sure) words = [frozen ? "Picture frozen" : this.#drawn ? "" : "Waiting for a picture", ""];
     else if (seen.label === "No picture") words = [seen.detail, ""];
+    this.#waiting = seen.sure && !frozen && !this.#drawn;
     this.#veil.hidden = !words[0];
     say(this.#veil.firstChild, words[0]);
     say(this.#veil.lastChild, words[1]);

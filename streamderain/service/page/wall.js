@@ -47,6 +47,10 @@ export class Wall {
   #empty = null;
   #tools;
   #freeze;
+  #watching;
+  #measuring;
+  #sizesSeen = "";
+  #wishLater = () => this.#wish();
 
   constructor(app) {
     this.#app = app;
@@ -70,10 +74,6 @@ export class Wall {
     this.#measuring.observe(this.#list);
     this.#calm.addEventListener("change", this.#wishLater);
   }
-
-  #watching;
-  #measuring;
-  #wishLater = () => this.#wish();
 
   #sizes() {
     const choose = (size) => {
@@ -147,7 +147,8 @@ export class Wall {
     }
     const parts = [plural(cameras.size, "camera", "cameras"), `${working} live`];
     if (raining) parts.push(`rain at ${raining}`);
-    say(this.#summary, live.link === "open" ? parts.join(" · ") : "No connection; nothing here is live");
+    if (live.link !== "open") parts.splice(0, parts.length, "No connection; nothing here is live");
+    say(this.#summary, cameras.size ? parts.join(" · ") : "");
     this.#attend(live.link === "open" ? troubled : []);
   }
 
@@ -174,7 +175,7 @@ export class Wall {
     const same = names.length === held.length && names.every((name, place) => name === held[place]);
     if (!same) {
       for (const [name, tile] of this.#tiles) {
-        if (cameras.has(name)) continue;
+        if (cameras?.has(name)) continue;
         this.#app.live.unwatch(name, tile.draw);
         this.#watching.unobserve(tile.frame);
         this.#visible.delete(name);
@@ -192,8 +193,6 @@ export class Wall {
     this.#vacant(cameras);
     this.#sharpen(cameras);
   }
-
-  #sizesSeen = "";
 
   /** Asks anew where a camera's own size became known or changed. */
   #sharpen(cameras) {
@@ -220,7 +219,6 @@ export class Wall {
 
   #nothing() {
     const may = this.#app.session.may_change;
-    say(this.#summary, "");
     return el(
       "section",
       { class: "vacant" },
