@@ -113,7 +113,8 @@ class EventHeader(_Header):
     Attributes:
         v, camera, run, t_publish_ns: as for frames.
         event: ``heartbeat``, each second, or ``state`` when the camera's state changes.
-        state: ``connecting``, ``live``, ``stalled``, ``backoff``, ``ended`` or ``failed``.
+        state: ``connecting``, ``live``, ``stalled``, ``backoff``, ``failed``, ``paused`` or
+            ``ended``.
         seq: of the last frame, or null before the first.
         decoded: frames that the camera gave within the run.
         dropped: frames left out so far, by reason, within the run. A few more may be on their way.
@@ -121,7 +122,7 @@ class EventHeader(_Header):
     """
 
     event: Literal["heartbeat", "state"]
-    state: Literal["connecting", "live", "stalled", "backoff", "ended", "failed"]
+    state: Literal["connecting", "live", "stalled", "backoff", "ended", "failed", "paused"]
     seq: Count | None = None
     decoded: Count = 0
     message: str | None = None

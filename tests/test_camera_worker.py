@@ -107,7 +107,7 @@ class Rig:
         found = []
         while (frame := self.exchange.take("gate", "publish", timeout=0)) is not None:
             found.append(frame)
-            self.exchange.settle("publish", frame, written=True)
+            self.exchange.settle("gate", "publish", frame, written=True)
         return found
 
 

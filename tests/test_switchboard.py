@@ -77,7 +77,7 @@ def test_frames_are_conserved_whatever_happens(events):
         if frame is not None:
             check()
             subscribers[camera, outlet].got(frame)
-            here.settle(outlet, frame, written=True)
+            here.settle(camera, outlet, frame, now, written=True)
         return frame is not None
 
     for kind, what in events:
@@ -169,10 +169,10 @@ def test_a_slow_writer_of_a_recording_holds_back_its_reader():
         here.offer("c", live_frame(index, "c", bypass="corrupt"), 0.0)
         if index < 3:
             frame = here.take("c", "publish")
-            here.settle("publish", frame, written=True)
+            here.settle("c", "publish", frame, 0.0, written=True)
     assert not here.has_room("c")  # four wait for the recording
     for _ in range(2):
-        here.settle("record", here.take("c", "record"), written=True)
+        here.settle("c", "record", here.take("c", "record"), 0.0, written=True)
     assert here.has_room("c")
 
 
@@ -180,7 +180,7 @@ def test_a_frame_that_the_writer_lost_is_told_by_the_next():
     here = board()
     for index in range(2):
         here.offer("a", live_frame(index, "a", bypass="corrupt"), 0.0)
-    here.settle("publish", here.take("a", "publish"), written=False)
+    here.settle("a", "publish", here.take("a", "publish"), 0.0, written=False)
     frame = here.take("a", "publish")
     assert frame.dropped == {"writer-error": 1}
     assert here.count("a").missing() == {"publish": 0, "record": 0}

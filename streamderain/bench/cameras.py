@@ -207,7 +207,7 @@ class _Site:
                 continue
             cleaned = frame.derained or frame.bypass == NULL
             self.seen.ways.append((frame.t_capture_ns / 1e9, time.time(), cleaned))
-            self._exchange.settle(RESULTS, frame, written=True)
+            self._exchange.settle(name, RESULTS, frame, written=True)
 
 
 def measure_cameras(

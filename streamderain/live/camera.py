@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from streamderain.channel import Cancelled
 from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig
-from streamderain.inference.gating import RainWatch
-from streamderain.inference.prior import TemporalPrior
+from streamderain.inference.gating import DRY, RainWatch
+from streamderain.inference.prior import Prior, TemporalPrior
 from streamderain.live.exchange import Exchange
-from streamderain.live.supervision import Action, Change, Fault, Supervision
+from streamderain.live.reports import Mode
+from streamderain.live.supervision import Action, CameraState, Change, Fault, Supervision
 from streamderain.readers.capture import LagGuard, RateLimiter
 from streamderain.readers.live import (
     Captured,
@@ -25,9 +26,15 @@ from streamderain.readers.live import (
     SourceWrongError,
 )
 
-__all__ = ["CameraHealth", "CameraWorker"]
+__all__ = ["OFF", "CameraHealth", "CameraWorker"]
 
 log = logging.getLogger("streamderain")
+
+OFF = "off"
+"""``Frame.bypass`` of a frame of a camera that isn't to be derained."""
+
+LEAVING_S = 1.0
+"""How long a thread that was told to end may take before a new connection is made beside it."""
 
 MAX_STUCK = 3
 """Threads of one camera that may hang inside a driver or a library before no more are started."""
@@ -46,7 +53,7 @@ class CameraHealth:
         self.corrupt = self.damaged = self.connects = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Judging:
     """What looks at the frames of one session before they go on."""
 
@@ -60,6 +67,7 @@ class CameraWorker:
 
     Args:
         name: the camera's id.
+        key: what the exchange knows it by; the id unless told.
         open_source: connects; raises one of the faults of ``readers.live``.
         exchange: takes the frames.
         supervision: decides when to connect and when to give up.
@@ -82,6 +90,7 @@ class CameraWorker:
         exchange: Exchange,
         supervision: Supervision,
         *,
+        key: str | None = None,
         shape: Shape,
         max_fps: float | None = None,
         max_lag_s: float | None = None,
@@ -93,7 +102,7 @@ class CameraWorker:
         tell: Callable[[str, Change], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = name
+        self.name, self.key = name, key or name
         self._open, self._exchange, self._supervision = open_source, exchange, supervision
         self._shape, self._max_fps, self._max_lag = shape, max_fps, max_lag_s
         self._loops, self._ends, self._bypass = loops, ends, bypass
@@ -102,11 +111,14 @@ class CameraWorker:
         self._lock = threading.Lock()
         self._generation = 0
         self._sessions = 0
-        self._source: LiveSource | None = None
         self._thread: threading.Thread | None = None
+        self._leaving_until = float("-inf")
         self._stuck: list[threading.Thread] = []
         self._stopping = False
         self.health = CameraHealth()
+        self.mode: Mode = "auto"
+        self.raining: bool | None = None
+        """Whether the newest frame goes for rainy; None where nobody knows."""
 
     def tend(self) -> None:
         """Do what is due: connect, or give up on a thread that hangs."""
@@ -116,7 +128,7 @@ class CameraWorker:
             action = self._supervision.due(self._clock())
             if action is Action.ABANDON:
                 self._abandon()
-            elif action is Action.CONNECT:
+            elif action is Action.CONNECT and not self._waits_for_thread():
                 self._start()
             changes = self._supervision.changes()
         for change in changes:
@@ -126,6 +138,39 @@ class CameraWorker:
         """Return the state and why."""
         with self._lock:
             return self._supervision.state.value, self._supervision.message
+
+    @property
+    def since(self) -> float:
+        """When the state began, on the clock."""
+        return self._supervision.since
+
+    @property
+    def paused(self) -> bool:
+        """Whether there is to be no connection."""
+        return self._supervision.state is CameraState.PAUSED
+
+    @property
+    def was_up(self) -> bool:
+        """Whether nothing is to be waited for: a frame came, or it is paused, or has ended."""
+        state = self._supervision.state
+        return bool(self.health.connects) or state in (CameraState.PAUSED, CameraState.ENDED)
+
+    def pause(self) -> None:
+        """Disconnect, at the next frame, until :meth:`resume`; frames under way go on."""
+        with self._lock:
+            if not self.paused:
+                self._generation += 1
+                self._leaving_until = self._clock() + LEAVING_S
+                self._supervision.pause(self._clock())
+
+    def resume(self) -> None:
+        """Connect again."""
+        with self._lock:
+            self._supervision.resume(self._clock())
+
+    def adapt(self, bypass: str | None, *, remembers: bool) -> None:
+        """Give frames as another network wants them, from the next one on; see the class."""
+        self._bypass, self._remembers = bypass, remembers
 
     def stop(self) -> None:
         """Begin no connection any more, and end what can be ended from here."""
@@ -140,6 +185,18 @@ class CameraWorker:
         if thread is not None:
             thread.join(timeout)
         return thread is None or not thread.is_alive()
+
+    def _waits_for_thread(self) -> bool:
+        """Whether the last thread is still hanging up: many cameras allow few connections."""
+        if self._thread is None or not self._thread.is_alive():
+            self._leaving_until = float("-inf")
+            return False
+        if self._clock() < self._leaving_until:
+            return True
+        if self._leaving_until > float("-inf"):
+            self._stuck.append(self._thread)
+            self._leaving_until = float("-inf")
+        return False
 
     def _start(self) -> None:
         self._stuck = [thread for thread in self._stuck if thread.is_alive()]
@@ -204,11 +261,11 @@ class CameraWorker:
             self._hand_on(captured, session, index, guard, judging)
             index += 1
             with self._lock:
-                self._supervision.reading(self._clock())
+                if generation == self._generation:
+                    self._supervision.reading(self._clock())
 
     def _anew(self) -> _Judging:
-        past = TemporalPrior() if self._remembers else None
-        return _Judging(RateLimiter(self._max_fps), RainWatch(self._gate), past)
+        return _Judging(RateLimiter(self._max_fps), RainWatch(self._gate), None)
 
     def _hand_on(
         self, captured: Captured, session: int, index: int, guard: LagGuard, judging: _Judging
@@ -217,10 +274,10 @@ class CameraWorker:
         if captured.pts is not None:
             seconds = float(captured.pts * captured.time_base)
         if not judging.limiter.admits(seconds):
-            self._exchange.skip(self.name, "max_fps")
+            self._exchange.skip(self.key, "max_fps")
             return
         if not guard.admits(captured.lag_s, self._clock()):
-            self._exchange.skip(self.name, "late")
+            self._exchange.skip(self.key, "late")
             return
         frame = Frame(
             self.name, session, index, captured.pts, captured.time_base,
@@ -228,14 +285,31 @@ class CameraWorker:
             t_source=captured.taken.source, corrupt=captured.corrupt,
             bypass="corrupt" if captured.corrupt else self._bypass,
         )  # fmt: skip
-        judging.watch.judge(frame)
-        prior = None
-        if judging.past is not None and not frame.corrupt:
-            if frame.bypass is None:
-                prior = judging.past.step(frame.pixels)
-            else:
-                judging.past.remember(frame.pixels)
-        self._exchange.offer(self.name, frame, prior)
+        self._judge(frame, judging.watch)
+        self._exchange.offer(self.key, frame, self._prior(frame, judging))
+
+    def _judge(self, frame: Frame, watch: RainWatch) -> None:
+        """Say whether it goes to the network: as it rains, or as somebody wants it."""
+        if frame.bypass is not None:
+            return
+        mode = self.mode
+        watch.judge(frame)
+        self.raining = frame.bypass != DRY if self._gate else None
+        if mode != "auto":
+            frame.bypass = OFF if mode == "off" else None
+
+    def _prior(self, frame: Frame, judging: _Judging) -> Prior | None:
+        """Return what the past says of a frame, and remember it."""
+        if not self._remembers:
+            judging.past = None
+            return None
+        judging.past = judging.past or TemporalPrior()
+        if frame.corrupt:
+            return None
+        if frame.bypass is None:
+            return judging.past.step(frame.pixels)
+        judging.past.remember(frame.pixels)
+        return None
 
     def _over(self, generation: int, notes: list[str]) -> None:
         """The source gave its last frame."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
+from streamderain.channel import Cancelled
 from streamderain.config import CameraConfig
+from streamderain.errors import UnknownCameraError
+from streamderain.inference.backend import Backend
+from streamderain.live.engine import Engine
+from streamderain.live.exchange import Exchange
+from streamderain.live.fleet import Fleet
+from streamderain.live.hiding import plain_config
 from streamderain.live.reports import (
     MODES,
     STAGES,
@@ -20,6 +29,9 @@ __all__ = [
     "MODES", "STAGES", "CameraReport", "Control", "Latency", "Mode", "ModelReport", "Moment",
     "Pair",
 ]  # fmt: skip
+
+READY_S = 30.0
+"""How long cameras may take to come before the service counts as ready without them."""
 
 
 class Control:
@@ -37,9 +49,27 @@ class Control:
         control.remove("yard")
     """
 
+    def __init__(
+        self,
+        fleet: Fleet,
+        engine: Engine,
+        exchange: Exchange,
+        open_model: Callable[[str], Backend],
+        *,
+        is_alive: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fleet, self._engine, self._exchange = fleet, engine, exchange
+        self._open_model, self._is_alive, self._clock = open_model, is_alive, clock
+        self._started_at: float | None = None
+
+    def started(self) -> None:
+        """Note that the cameras are being started now."""
+        self._started_at = self._clock()
+
     def cameras(self) -> list[CameraReport]:
         """Return what there is to say of every camera, in the order in which they were added."""
-        raise NotImplementedError
+        return [unit.report() for unit in self._fleet.units.values()]
 
     def camera(self, name: str) -> CameraReport:
         """Return what there is to say of a camera.
@@ -47,7 +77,7 @@ class Control:
         Raises:
             UnknownCameraError: there is none of that name.
         """
-        raise NotImplementedError
+        return self._fleet.unit(name).report()
 
     def put(self, name: str, camera: CameraConfig) -> bool:
         """Add a camera, or change one: it is started anew, the others go on untouched.
@@ -66,7 +96,7 @@ class Control:
             OutputError: an address is in use, or a folder can't be made.
             InputError: a key can't be read.
         """
-        raise NotImplementedError
+        return self._fleet.put(name, camera)
 
     def remove(self, name: str) -> None:
         """Remove a camera: what is on its way is written (up to a few seconds), the rest dropped
@@ -75,7 +105,7 @@ class Control:
         Raises:
             UnknownCameraError: there is none of that name.
         """
-        raise NotImplementedError
+        self._fleet.remove(name)
 
     def steer(self, name: str, *, paused: bool | None = None, mode: Mode | None = None) -> None:
         """Pause a camera or let it go on, and say when it is derained; None leaves it as it is.
@@ -84,7 +114,7 @@ class Control:
             UnknownCameraError: there is none of that name.
             UsageError: there is no such mode.
         """
-        raise NotImplementedError
+        self._fleet.steer(name, paused, mode)
 
     def reload_model(self, name: str | None = None) -> ModelReport:
         """Open a network, let it take over between two batches, then close the old one.
@@ -99,18 +129,25 @@ class Control:
         Raises:
             ModelError: it can't be had or doesn't run, or another reload is under way.
         """
-        raise NotImplementedError
+        wanted = name or self._fleet.config.model
+        pairs = [unit.figures().newest for unit in self._fleet.units.values()]
+        self._engine.reload(
+            lambda: self._open_model(wanted), self._exchange,
+            [pair.frame.size for pair in pairs if pair is not None],
+            lambda needs: self._fleet.adapt(wanted, needs),
+        )  # fmt: skip
+        return self._engine.report()
 
     def model(self) -> ModelReport:
         """Return what there is to say of the network that runs."""
-        raise NotImplementedError
+        return self._engine.report()
 
     def config(self) -> dict[str, Any]:
         """Return the effective configuration as plain data (for JSON or YAML), secrets as ``***``.
 
         Every camera says all its keys, with what it has from ``defaults``.
         """
-        raise NotImplementedError
+        return plain_config(self._fleet.config, self.hide)
 
     def pair(self, name: str) -> Pair | None:
         """Return the newest frame of a camera that left, before and after; None before the first.
@@ -118,7 +155,7 @@ class Control:
         Raises:
             UnknownCameraError: there is none of that name.
         """
-        raise NotImplementedError
+        return self._fleet.unit(name).figures().newest
 
     def wait_pair(self, name: str, newer_than: int, timeout: float) -> Pair | None:
         """Wait for a frame newer than a version (0 for any); None after ``timeout`` seconds.
@@ -128,17 +165,30 @@ class Control:
         Raises:
             UnknownCameraError: there is none of that name.
         """
-        raise NotImplementedError
+        until = self._clock() + timeout
+        key = self._fleet.unit(name).key
+        while True:
+            try:
+                left = max(0.0, until - self._clock())
+                return self._exchange.wait_newest(key, newer_than, left)
+            except Cancelled:
+                # Changed, perhaps: then it goes on under another key.
+                try:
+                    before, key = key, self._fleet.unit(name).key
+                except UnknownCameraError:
+                    return None
+                if key == before:
+                    return None
 
     def changes(self) -> int:
         """Return a number that grows when a camera comes, goes, is changed or steered, when its
         state changes, and when the network changes.
         """
-        raise NotImplementedError
+        return self._fleet.changes.count
 
     def wait_change(self, newer_than: int, timeout: float) -> int:
         """Wait until :meth:`changes` is larger, at most ``timeout`` seconds; return it."""
-        raise NotImplementedError
+        return self._fleet.changes.wait(newer_than, timeout)
 
     def ready(self) -> str | None:
         """Return what the service still waits for, as a sentence, or None once it is ready.
@@ -146,12 +196,17 @@ class Control:
         It is ready when every camera that isn't paused was live once (or has ended), or 30 s after
         it was started.
         """
-        raise NotImplementedError
+        if self._started_at is None:
+            return "it has not been started"
+        if self._clock() - self._started_at >= READY_S:
+            return None
+        missing = [name for name, unit in self._fleet.units.items() if not unit.worker.was_up]
+        return f"no picture yet of {', '.join(missing)}" if missing else None
 
     def alive(self) -> bool:
         """Say whether the watching thread runs and looked at the cameras within the last 5 s."""
-        raise NotImplementedError
+        return self._is_alive()
 
     def hide(self, text: str) -> str:
         """Return a text without the cameras' secrets."""
-        raise NotImplementedError
+        return self._fleet.hide(text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from streamderain.frame import Frame
+from streamderain.frame import Frame, Pixels
 from streamderain.inference.prior import Prior
 
 __all__ = ["POLICIES", "Lane", "LaneSettings", "Ticket"]
@@ -72,6 +72,9 @@ class Ticket:
         deadline: when it leaves at the latest, or None.
         stage: see :class:`Stage`.
         prior: what the camera's past says of the frame, for a video network.
+        lane: whose ticket it is, by the name that its lane was given.
+        started: when the network began with it, or None.
+        before: the frame's pixels before the network's took their place, or None.
     """
 
     frame: Frame
@@ -79,6 +82,9 @@ class Ticket:
     deadline: float | None
     stage: Stage = Stage.WAITING
     prior: Prior | None = None
+    lane: str = ""
+    started: float | None = None
+    before: Pixels | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,14 +105,15 @@ class Lane:
 
     Args:
         settings: of the camera.
+        name: noted on each ticket.
 
     Attributes:
         offered: frames that came in.
         dropped: frames that were dropped here, by reason.
     """
 
-    def __init__(self, settings: LaneSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: LaneSettings, name: str = "") -> None:
+        self.settings, self._name = settings, name
         self.offered = 0
         self.dropped: Counter[str] = Counter()
         self._tickets: deque[Ticket] = deque()
@@ -131,7 +138,8 @@ class Lane:
             raise ValueError("the lane is full; its reader has to wait")
         self.offered += 1
         budget = self.settings.staleness_s
-        ticket = Ticket(frame, now, None if budget is None else now + budget, prior=prior)
+        deadline = None if budget is None else now + budget
+        ticket = Ticket(frame, now, deadline, prior=prior, lane=self._name)
         if frame.bypass is not None:
             ticket.stage = Stage.LEAVING
         else:
@@ -162,9 +170,14 @@ class Lane:
             ticket.stage = Stage.LEAVING
 
     def leave(self, now: float) -> Iterator[Frame]:
-        """Give the frames that may leave now, in order.
+        """Give the frames that may leave now, in order; see :meth:`depart`."""
+        for ticket in self.depart(now):
+            yield ticket.frame
 
-        Each carries in ``dropped`` what was left out since the one before.
+    def depart(self, now: float) -> Iterator[Ticket]:
+        """Give the tickets of the frames that may leave now, in order.
+
+        Each frame carries in ``dropped`` what was left out since the one before.
         """
         while self._tickets and self._is_due(self._tickets[0], now):
             ticket = self._tickets.popleft()
@@ -179,7 +192,14 @@ class Lane:
                 self._carried.update(ticket.frame.dropped)
                 ticket.frame.dropped = dict(self._carried)
                 self._carried.clear()
-            yield ticket.frame
+            yield ticket
+
+    def abandon(self, reason: str) -> None:
+        """Drop all that is here; what comes out of the network for it isn't wanted any more."""
+        for ticket in self._tickets:
+            ticket.stage = Stage.DROPPED
+            self.dropped[reason] += 1
+        self._tickets.clear()
 
     def next_deadline(self) -> float | None:
         """Return when the first frame has to leave at the latest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streamderain.live.switchboard import CameraCount
+from streamderain.live.counts import CameraCount
 
 __all__ = ["CameraStats", "stats_line"]
 

@@ -25,6 +25,7 @@ class CameraState(StrEnum):
     ``connecting``: a connection is being made. ``live``: frames come. ``stalled``: connected, but
     nothing comes. ``backoff``: waits for the next try. ``failed``: waits too, but it will probably
     take a person: refused password, no such stream, a defect. ``ended``: a file is over.
+    ``paused``: somebody wants no connection for now.
     """
 
     CONNECTING = "connecting"
@@ -33,6 +34,7 @@ class CameraState(StrEnum):
     BACKOFF = "backoff"
     FAILED = "failed"
     ENDED = "ended"
+    PAUSED = "paused"
 
 
 class Fault(StrEnum):
@@ -127,7 +129,7 @@ class Supervision:
 
     def due(self, now: float) -> Action | None:
         """Return what is to be done now, if anything."""
-        if self.state is CameraState.ENDED:
+        if self.state in (CameraState.ENDED, CameraState.PAUSED):
             return None
         if not self._attempt:
             return Action.CONNECT if now >= self._retry_at else None
@@ -179,6 +181,19 @@ class Supervision:
         """Note that the source is over."""
         self._attempt, self._waiting_since = False, None
         self._become(CameraState.ENDED, None, now)
+
+    def pause(self, now: float) -> None:
+        """Note that there is to be no connection until :meth:`resume`."""
+        self._attempt = self._looping = False
+        self._waiting_since = None
+        self._become(CameraState.PAUSED, None, now)
+
+    def resume(self, now: float) -> None:
+        """Note that the pause is over: a connection is due at once."""
+        if self.state is CameraState.PAUSED:
+            self._backoff.reset()
+            self._retry_at = now
+            self._become(CameraState.CONNECTING, None, now)
 
     def changes(self) -> list[Change]:
         """Return the changes since the last call; a repeated failure is none."""

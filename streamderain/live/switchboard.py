@@ -4,61 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.prior import Prior
 from streamderain.inference.sharing import CameraBatcher
+from streamderain.live.counts import CameraCount, OutletCount
 from streamderain.live.lane import Lane, LaneSettings, Ticket
-from streamderain.live.outlet import Outlet
+from streamderain.live.measuring import Sample, Tally
+from streamderain.live.outlet import WRITER_ERROR, Outlet, Way
+from streamderain.live.reports import STAGES, Latency, Pair
 
-__all__ = ["CameraCount", "OutletCount", "Switchboard", "Work"]
+__all__ = ["REMOVED", "CameraCount", "Figures", "OutletCount", "Switchboard", "Work"]
 
-
-@dataclass(frozen=True)
-class OutletCount:
-    """What became of the frames that one writer was given.
-
-    Attributes:
-        written: frames that it took.
-        waiting: frames that wait for it, or that it is busy with.
-        dropped: frames left out in front of it, by reason.
-    """
-
-    written: int
-    waiting: int
-    dropped: dict[str, int]
+REMOVED = "removed"
+"""Why frames are dropped that were still under way when their camera was removed."""
 
 
 @dataclass(frozen=True)
-class CameraCount:
-    """Where a camera's frames are, counted at one moment.
+class Figures:
+    """All that is measured of a camera, at one moment.
 
     Attributes:
-        decoded: frames that the camera gave.
-        waiting: frames on their way through the network.
-        derained: frames that the network cleaned.
-        bypassed: frames that left as they came, by reason.
-        dropped: frames left out before the writers, by reason.
-        outlets: by the writer's name.
+        count: where its frames are.
+        queue: frames that wait for the network, or are in it.
+        latency: by stage; see :class:`~streamderain.live.reports.CameraReport`.
+        newest: the newest frame that left, or None.
     """
 
-    decoded: int
-    waiting: int
-    derained: int
-    bypassed: dict[str, int]
-    dropped: dict[str, int]
-    outlets: dict[str, OutletCount] = field(default_factory=dict)
-
-    def missing(self) -> dict[str, int]:
-        """Return how many frames are unaccounted for, by writer: 0 everywhere, at every moment."""
-        before = sum(self.dropped.values()) + self.waiting
-        return {
-            name: self.decoded
-            - before
-            - (outlet.written + outlet.waiting + sum(outlet.dropped.values()))
-            for name, outlet in self.outlets.items()
-        }
+    count: CameraCount
+    queue: int
+    latency: dict[str, Latency]
+    newest: Pair | None
 
 
 @dataclass(frozen=True)
@@ -75,13 +52,18 @@ class Work:
 
 
 class _Camera:
-    def __init__(self, settings: LaneSettings, outlets: Mapping[str, Outlet]) -> None:
-        self.lane = Lane(settings)
+    def __init__(self, name: str, settings: LaneSettings, outlets: Mapping[str, Outlet]) -> None:
+        self.lane = Lane(settings, name)
         self.outlets = dict(outlets)
+        self.first = next(iter(self.outlets), None)
         self.skipped: Counter[str] = Counter()
         self.pending: Counter[str] = Counter()
         self.bypassed: Counter[str] = Counter()
-        self.decoded = self.derained = 0
+        self.decoded = self.derained = self.left = self.scored = 0
+        self.rain = 0.0
+        self.tallies = {stage: Tally() for stage in STAGES}
+        self.newest: Pair | None = None
+        self.retired = False
 
     @property
     def has_room(self) -> bool:
@@ -97,6 +79,10 @@ class Switchboard:
     Frames are conserved: each that a camera decoded is written, dropped by a named reason, or on
     its way, for every writer and at every moment; see :meth:`count`.
 
+    A name is given once: a camera that is changed comes back under another one, so that whatever
+    still holds a frame of the old one can't touch the new one's. Frames that belong to a camera
+    that is gone are ignored.
+
     Args:
         batcher: chooses what goes through the network together.
     """
@@ -105,6 +91,11 @@ class Switchboard:
         self._batcher = batcher
         self._cameras: dict[str, _Camera] = {}
         self._moved: set[str] = set()
+        self._version = 0
+
+    def use(self, batcher: CameraBatcher) -> None:
+        """Let another one choose from now on, as another network has other costs."""
+        self._batcher = batcher
 
     def add(self, camera: str, settings: LaneSettings, outlets: Mapping[str, Outlet]) -> None:
         """Add a camera with its writers' queues.
@@ -114,7 +105,35 @@ class Switchboard:
         """
         if camera in self._cameras:
             raise ValueError(f"the camera {camera} is there already")
-        self._cameras[camera] = _Camera(settings, outlets)
+        self._cameras[camera] = _Camera(camera, settings, outlets)
+
+    def retire(self, camera: str) -> None:
+        """Let no more frames of a camera in; those under way go on."""
+        self._cameras[camera].retired = True
+
+    def remove(self, camera: str) -> Figures:
+        """Forget a camera; what is under way is dropped as ``removed``.
+
+        Returns:
+            Its last figures: nothing is on its way in them.
+        """
+        here = self._cameras[camera]
+        here.lane.abandon(REMOVED)
+        for outlet in here.outlets.values():
+            outlet.abandon(REMOVED)
+        figures = self.figures(camera)
+        del self._cameras[camera]
+        self._batcher.forget(camera)
+        self._moved.discard(camera)
+        return figures
+
+    def is_open(self, camera: str) -> bool:
+        """Whether frames of the camera are taken."""
+        here = self._cameras.get(camera)
+        return here is not None and not here.retired
+
+    def __contains__(self, camera: str) -> bool:
+        return camera in self._cameras
 
     def has_room(self, camera: str) -> bool:
         """Whether the camera's reader may offer a frame now."""
@@ -143,9 +162,12 @@ class Switchboard:
         queues = {name: here.lane.waiting() for name, here in self._cameras.items()}
         choice = self._batcher.choose(queues, now)
         for ticket in choice.hopeless:
-            self._cameras[ticket.frame.camera].lane.give_up(ticket)
+            self._cameras[ticket.lane].lane.give_up(ticket)
         for ticket in choice.batch:
-            self._cameras[ticket.frame.camera].lane.start(ticket)
+            here = self._cameras[ticket.lane]
+            here.lane.start(ticket)
+            ticket.started = now
+            here.tallies["wait"].add(now - ticket.arrived)
         if choice.hopeless:
             self.sweep(now)
         return Work(choice.batch, choice.wake)
@@ -155,21 +177,28 @@ class Switchboard:
     ) -> None:
         """Take the network's results, or None where it failed: the frames leave as they came."""
         for index, ticket in enumerate(tickets):
-            here = self._cameras[ticket.frame.camera]
-            if not here.lane.finish(ticket):
+            here = self._cameras.get(ticket.lane)
+            if here is None or not here.lane.finish(ticket):
                 continue  # it couldn't wait
+            if ticket.started is not None:
+                here.tallies["network"].add(now - ticket.started)
             if derained is None:
                 ticket.frame.bypass = "failed"
             else:
+                ticket.before = ticket.frame.pixels
                 ticket.frame.pixels = derained[index]
                 ticket.frame.derained, ticket.frame.model = True, model
-        for camera in {ticket.frame.camera for ticket in tickets}:
+        for camera in {ticket.lane for ticket in tickets} & self._cameras.keys():
             self._leave(camera, now)
 
     def sweep(self, now: float) -> None:
         """Let go of frames whose time has come."""
         for camera in self._cameras:
             self._leave(camera, now)
+
+    def deadline(self, camera: str) -> float | None:
+        """Return when a camera's first frame leaves at the latest, or None."""
+        return self._cameras[camera].lane.next_deadline()
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`sweep` has something to do at the latest."""
@@ -180,9 +209,21 @@ class Switchboard:
         """Hand a writer its next frame; it says :meth:`settle` when it is done."""
         return self._cameras[camera].outlets[outlet].take()
 
-    def settle(self, outlet: str, frame: Frame, *, written: bool) -> None:
-        """Note whether a writer wrote its frame."""
-        self._cameras[frame.camera].outlets[outlet].settle(frame, written=written)
+    def settle(
+        self, camera: str, outlet: str, frame: Frame, now: float, *, written: bool,
+        reason: str = WRITER_ERROR,
+    ) -> None:  # fmt: skip
+        """Note whether a writer wrote its frame, or why not.
+
+        A camera that is gone has counted the frame already.
+        """
+        here = self._cameras.get(camera)
+        if here is None:
+            return
+        way = here.outlets[outlet].settle(frame, written=written, reason=reason)
+        if written and outlet == here.first:
+            here.tallies["write"].add(now - way.left)
+            here.tallies["total"].add(now - way.arrived)
 
     @property
     def has_frames(self) -> bool:
@@ -206,6 +247,24 @@ class Switchboard:
             dict(here.skipped + here.lane.dropped), outlets,
         )  # fmt: skip
 
+    def figures(self, camera: str) -> Figures:
+        """Return all that is measured of a camera."""
+        here = self._cameras[camera]
+        latency = {stage: tally.latency() for stage, tally in here.tallies.items()}
+        return Figures(self.count(camera), len(here.lane), latency, here.newest)
+
+    def sample(self, camera: str) -> Sample:
+        """Return what a camera's history is made of."""
+        here = self._cameras[camera]
+        return Sample(
+            here.decoded, here.left, here.derained, here.rain, here.scored,
+            tuple(here.tallies["total"].counts),
+        )  # fmt: skip
+
+    def newest(self, camera: str) -> Pair | None:
+        """Return the newest frame of a camera that left, before and after."""
+        return self._cameras[camera].newest
+
     def moved(self) -> set[str]:
         """Return the cameras of which frames have left the network's lane since the last call."""
         moved, self._moved = self._moved, set()
@@ -214,12 +273,21 @@ class Switchboard:
     def _leave(self, camera: str, now: float) -> None:
         here = self._cameras[camera]
         before = len(here.lane)
-        for frame in here.lane.leave(now):
+        for ticket in here.lane.depart(now):
+            frame = ticket.frame
+            here.left += 1
             if frame.derained:
                 here.derained += 1
             else:
                 here.bypassed[frame.bypass or "unknown"] += 1
+            if frame.rain is not None:
+                here.rain += frame.rain
+                here.scored += 1
+            self._version += 1
+            was = frame.pixels if ticket.before is None else ticket.before
+            here.newest = Pair(self._version, was, frame.pixels, frame)
+            way = Way(ticket.arrived, now)
             for outlet in here.outlets.values():
-                outlet.offer(frame)
+                outlet.offer(frame, way)
         if len(here.lane) != before:
             self._moved.add(camera)

@@ -1,0 +1,224 @@
+"""The network: the thread that runs it, and how another one takes its place meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamderain.channel import Cancelled
+from streamderain.errors import ModelError, StreamderainError
+from streamderain.frame import Pixels
+from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.batching import choose_batch
+from streamderain.inference.cost import CostModel
+from streamderain.inference.derainer import derain
+from streamderain.inference.sharing import CameraBatcher
+from streamderain.live.exchange import Exchange
+from streamderain.live.reports import ModelReport
+from streamderain.models import NULL, sha256_of
+
+__all__ = ["Engine", "Needs"]
+
+log = logging.getLogger("streamderain")
+
+SAY_AGAIN_S = 5.0
+"""A network that failed says so again after this time."""
+
+LAST_RUN_S = 30.0
+"""How long the last run of a network may take after another one took its place."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """How a network wants its frames.
+
+    Attributes:
+        bypass: frames don't go into it at all, for this reason; or None.
+        remembers: it wants to know what the last frames say of each.
+    """
+
+    bypass: str | None
+    remembers: bool
+
+
+@dataclass
+class _Loaded:
+    """A network with what was learnt of it."""
+
+    backend: Backend
+    sha256: str | None
+    batcher: CameraBatcher
+    cost: CostModel
+    since: float
+    batches: Counter[int] = field(default_factory=Counter)
+
+
+class Engine:
+    """Runs the network on batches of all cameras' frames.
+
+    Args:
+        backend: opened; stays the caller's, but is closed where another one takes its place.
+        batch: frames a run, or None to choose by device and frame size.
+        batch_wait: how long a frame may wait for others to fill its batch, in seconds.
+        clock: monotonic seconds.
+        wall: seconds since 1970.
+
+    Raises:
+        ModelError: the network's file can't be read.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        batch: int | None = None,
+        batch_wait: float = 0.01,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._batch, self._wait = batch, batch_wait
+        self._clock, self._wall = clock, wall
+        self._loaded = self._load(backend)
+        self._changed = threading.Condition()
+        self._running: _Loaded | None = None
+        self._reloading = threading.Lock()
+        self._reloads = 0
+        self._given = backend
+
+    @property
+    def batcher(self) -> CameraBatcher:
+        """What chooses for the network that runs."""
+        return self._loaded.batcher
+
+    @property
+    def needs(self) -> Needs:
+        """How the network that runs wants its frames."""
+        return _needs(self._loaded.backend)
+
+    def run(self, exchange: Exchange) -> None:
+        """Run batches until there are no more."""
+        failed_at = float("-inf")
+        while True:
+            try:
+                tickets = exchange.work()
+            except Cancelled:
+                return
+            derained: list[Pixels] | None = None
+            with self._use() as loaded:
+                backend, started = loaded.backend, self._clock()
+                try:
+                    pictures = [ticket.frame.pixels for ticket in tickets]
+                    derained = list(derain(backend, pictures, [t.prior for t in tickets]))
+                    loaded.cost.observe(tickets[0].size, len(tickets), self._clock() - started)
+                    loaded.batches[len(tickets)] += 1
+                except Exception as error:  # noqa: BLE001 - one run must not end them all
+                    if started - failed_at > SAY_AGAIN_S:
+                        failed_at = started
+                        log.error("%s; the frames pass as they came", error)
+            exchange.finish(tickets, derained, backend.name)
+
+    def reload(
+        self,
+        open_backend: Callable[[], Backend],
+        exchange: Exchange,
+        sizes: Iterable[tuple[int, int]] = (),
+        announce: Callable[[Needs], None] = lambda needs: None,
+    ) -> None:
+        """Let another network take over between two batches, and close the old one.
+
+        It is opened and tried first, while the old one goes on; where that fails, nothing changes.
+
+        Args:
+            open_backend: opens the new one.
+            exchange: whose frames it runs.
+            sizes: heights and widths that it is tried with, so that what it has to prepare for
+                them is done before it takes over.
+            announce: is told how the new one wants its frames, as soon as it has taken over.
+
+        Raises:
+            ModelError: it can't be had or doesn't run, or another reload is under way.
+            UsageError: the configuration asks of it what can't be.
+        """
+        if not self._reloading.acquire(blocking=False):
+            raise ModelError("another model is just being loaded; try again when it is there")
+        try:
+            backend = open_backend()
+            try:
+                for height, width in sorted(set(sizes)):
+                    derain(backend, [np.zeros((height, width, 3), np.uint8)])
+                loaded = self._load(backend)
+            except StreamderainError:
+                backend.close()
+                raise
+            except Exception as error:
+                backend.close()
+                raise ModelError(f"the model {backend.name} does not run: {error}") from error
+            self._take_over(loaded, exchange, announce)
+        finally:
+            self._reloading.release()
+
+    def report(self) -> ModelReport:
+        """Return what there is to say of the network that runs."""
+        loaded = self._loaded
+        batches = dict(sorted(loaded.batches.copy().items()))
+        backend = loaded.backend
+        return ModelReport(
+            name=backend.name, device=backend.device, runtime=backend.runtime,
+            sha256=loaded.sha256, batches=batches, runs=sum(batches.values()),
+            loaded=loaded.since, reloads=self._reloads,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the network that runs, unless it is the caller's; after :meth:`run` has ended."""
+        with self._reloading:
+            if self._loaded.backend is not self._given:
+                self._loaded.backend.close()
+
+    def _take_over(
+        self, loaded: _Loaded, exchange: Exchange, announce: Callable[[Needs], None]
+    ) -> None:
+        with self._changed:
+            old, self._loaded = self._loaded, loaded
+            self._reloads += 1
+        exchange.use(loaded.batcher)
+        announce(self.needs)
+        for note in loaded.backend.notes:
+            log.warning("%s", note)
+        with self._changed:
+            over = self._changed.wait_for(lambda: self._running is not old, LAST_RUN_S)
+        if over:
+            old.backend.close()
+        else:
+            log.error("%s hangs in its last run and is left to itself", old.backend.name)
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[_Loaded]:
+        """Give the network to run now; it isn't closed within."""
+        with self._changed:
+            self._running = loaded = self._loaded
+        try:
+            yield loaded
+        finally:
+            with self._changed:
+                self._running = None
+                self._changed.notify_all()
+
+    def _load(self, backend: Backend) -> _Loaded:
+        cost = CostModel()
+
+        def limit(height: int, width: int) -> int:
+            return self._batch or choose_batch(backend.device, height, width)
+
+        batcher = CameraBatcher(limit, self._wait, cost)
+        return _Loaded(backend, sha256_of(backend.model), batcher, cost, self._wall())
+
+
+def _needs(backend: Backend) -> Needs:
+    return Needs(NULL if backend.name == NULL else None, backend.inputs == VIDEO)
