@@ -13,7 +13,7 @@ from streamderain.models import ModelInfo, available_models, resolve_model
 from streamderain.tables import as_text
 
 if TYPE_CHECKING:
-    from streamderain.config import RunConfig
+    from streamderain.config import Output, RunConfig
     from streamderain.demo import DemoResult
 
 __all__ = ["show_config", "show_demo", "show_model", "show_models"]
@@ -79,14 +79,20 @@ def show_config(config: RunConfig) -> str:
     table = _table("camera", "source", "policy", "outputs")
     for name in config.cameras:
         camera = config.camera(name)
-        outputs = [
-            output.address if output.type == "zeromq" else f"record to {output.folder}"
-            for output in camera.outputs
-        ]
+        outputs = [_shown(name, output) for output in camera.outputs]
         table.add_row(name, camera.parsed.shown, camera.effective_policy, "\n".join(outputs))
     count = len(config.cameras)
     cameras = "1 camera" if count == 1 else f"{count} cameras"
     return f"{as_text(table)}\n{cameras} through {config.model}; it is valid."
+
+
+def _shown(camera: str, output: Output) -> str:
+    """Return where an output goes, without its passwords."""
+    if output.type == "zeromq":
+        return output.address
+    if output.type == "rtsp":
+        return f"push to {output.target(camera).shown}"
+    return f"record to {output.folder}"
 
 
 def _as_json(info: ModelInfo) -> dict[str, object]:
