@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -89,6 +90,10 @@ class RtspCameras:
         """End them as a power cut does."""
         self._process.kill()
         self._process.communicate()
+
+    def freeze(self):
+        """Let them fall silent, as an unplugged cable does: connected, but nothing comes."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def resize(self, name, width, height):
         """Let a camera go on in another size."""
