@@ -42,9 +42,9 @@ def run_until_stopped(
             os._exit(KILLED)
         stop.set()
 
-    with create_backend(
-        model or config.model, device or config.device, config.backend, config.precision
-    ) as backend:
+    said = {key: value for key, value in (("model", model), ("device", device)) if value}
+    config = config.model_copy(update=said)
+    with create_backend(config.model, config.device, config.backend, config.precision) as backend:
         service = LiveService(config, backend)
         set_up_logging(service.hide)
         for note in backend.notes:
