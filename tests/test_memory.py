@@ -29,7 +29,7 @@ class Small:
     def run(self, frames):
         self.runs.append(frames.shape)
         if frames[..., 0].size > self.pixels:
-            raise failed(self.name, frames, RuntimeError("CUDA error: out of memory"))
+            raise failed(self.name, frames.shape, RuntimeError("CUDA error: out of memory"))
         return frames[..., :3] - 1
 
 
@@ -151,7 +151,7 @@ def torchs_own(name):
 )  # fmt: skip
 def test_errors_about_memory_are_known_in_every_runtime(error):
     assert is_out_of_memory(error)
-    assert isinstance(failed("m", pictures(1, 4, 4), error), ModelMemoryError)
+    assert isinstance(failed("m", (1, 4, 4, 3), error), ModelMemoryError)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_errors_about_memory_are_known_in_every_runtime(error):
 )
 def test_other_errors_are_not_about_memory(error):
     assert not is_out_of_memory(error)
-    assert not isinstance(failed("m", pictures(1, 4, 4), error), ModelMemoryError)
+    assert not isinstance(failed("m", (1, 4, 4, 3), error), ModelMemoryError)
 
 
 def test_what_came_up_while_memory_ran_out_is_about_memory_unless_it_denies_it():

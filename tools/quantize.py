@@ -44,6 +44,7 @@ from streamderain.networks.packed import PackedGraph
 from streamderain.networks.registry import Restorer
 from tools.export_onnx import IR_VERSION, TERMS, to_onnx
 from tools.files import write_whole
+from tools.quantized_graph import leave_unrounded, name_places, take_bytes
 from tools.training.data import Mixture, PatchSampler, load_pictures
 from tools.training.video import ClipSampler
 
@@ -56,7 +57,7 @@ MIXTURE = Mixture(pairs=0.25, layers=0.25, synthetic=0.4, dry=0.1)
 PERCENTILE = 99.99
 IN_FLOAT = ("attention.reduce", "attention.expand", ".score", "colours")
 """Convolutions that are not quantised, by their names."""
-UNROUNDED = ("rain", "trust", "frame", "difference", "reliability")
+UNROUNDED = ("rain", "trust")
 """Convolutions whose results are added up in float: rounding them would show."""
 WORST = 2.0
 """Levels by which results may differ from those in float, on average."""
@@ -91,7 +92,7 @@ def quantize(
     Args:
         network: of the attention family, in evaluation mode.
         frames: from :func:`calibration_frames`; the last of them checks the result.
-        properties: become the metadata.
+        properties: become the metadata; ``multiple`` of the network is to be among them.
 
     Raises:
         ModelError: the network is of another family, or its results differ too much.
@@ -101,6 +102,7 @@ def quantize(
             f"{properties.get('network')} is not of the attention family; only that is quantised"
         )
     plain = to_onnx(network, properties, PackedGraph(network))
+    name_places(plain)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(plain, source)
@@ -116,7 +118,9 @@ def quantize(
             },
         )  # fmt: skip
         model = onnx.load(target)
-    _leave_unrounded(model, _named(model, "Conv", UNROUNDED))
+    leave_unrounded(model, set(_named(model, "Conv", UNROUNDED)))
+    leave_unrounded(model, _rectified(model))
+    take_bytes(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = plain.producer_name, plain.producer_version
     del model.graph.value_info[:]
@@ -139,25 +143,18 @@ def _named(model: onnx.ModelProto, kind: str, parts: Sequence[str]) -> list[str]
     ]
 
 
-def _leave_unrounded(model: onnx.ModelProto, names: Sequence[str]) -> None:
-    """Take the rounding away behind some nodes."""
+def _rectified(model: onnx.ModelProto) -> set[str]:
+    """Return the convolutions in front of a ReLU: what is below 0 needs no bytes."""
     graph = model.graph
-    given = {node.output[0] for node in graph.node if node.name in names}
-    rounded = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "QuantizeLinear"}
-    passed: dict[str, str] = {}
-    for node in list(graph.node):
-        if node.op_type == "QuantizeLinear" and node.input[0] in given:
-            graph.node.remove(node)
-        elif node.op_type == "DequantizeLinear" and rounded.get(node.input[0]) in given:
-            passed[node.output[0]] = rounded[node.input[0]]
-            graph.node.remove(node)
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = passed.get(name, name)
-    used = {name for node in graph.node for name in node.input}
-    for weight in list(graph.initializer):
-        if weight.name not in used:
-            graph.initializer.remove(weight)
+    rectified = {node.input[0] for node in graph.node if node.op_type == "Relu"}
+    rounded = {
+        dequantize.output[0]: quantize.input[0]
+        for quantize in graph.node
+        for dequantize in graph.node
+        if quantize.op_type == "QuantizeLinear" and dequantize.input[0] == quantize.output[0]
+    }
+    given = {rounded[name] for name in rectified if name in rounded}
+    return {node.name for node in graph.node if node.op_type == "Conv" and node.output[0] in given}
 
 
 def _run(model: onnx.ModelProto, frames: Frames) -> NDArray[np.int16]:
@@ -205,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         frames = calibration_frames(cast(Restorer, network).inputs, args.data, args.seed)
         properties = {
             "name": f"{args.weights.stem}, 8 bits", "network": name, "licence": TERMS,
-            "precision": "int8",
+            "precision": "int8", "multiple": str(cast(Restorer, network).multiple),
         }  # fmt: skip
         model = quantize(network, frames, properties)
         write_whole(target, model.SerializeToString(deterministic=True))

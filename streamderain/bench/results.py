@@ -50,7 +50,8 @@ class Stage(_Strict):
 
     Attributes:
         name: ``decode``, ``gauge`` (does it rain), ``prior`` (what the past says, for video
-            networks), ``stack`` (frames into a batch), ``infer`` (the network and nothing else),
+            networks), ``stack`` (frames into a batch, where the network takes them so), ``infer``
+            (the network and nothing else),
             ``encode``.
         frames_a_call: frames that one call takes: of those the percentiles are.
         frames_per_second, megapixels_per_second: as a mean.

@@ -12,8 +12,8 @@ from streamderain.bench.figures import Sample
 from streamderain.bench.footage import Footage
 from streamderain.bench.measuring import measure
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import VIDEO, Backend, Frames
-from streamderain.inference.derainer import run_stacked, stacked
+from streamderain.inference.backend import VIDEO, Backend, Frames, takes_apart
+from streamderain.inference.derainer import derain, run_stacked, stacked
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
 from streamderain.inference.prior import SPAN, Prior
@@ -91,7 +91,8 @@ def measure_inference(backend: Backend, footage: Footage, batch: int, seconds: f
         stacked(backend.inputs, pictures, priors)
         return batch
 
-    samples["stack"] = measure(stack, seconds)
+    if not takes_apart(backend):
+        samples["stack"] = measure(stack, seconds)
     cleaned: list[Pixels] = []
     run = run_network(backend, prepare(footage, backend.inputs), batch)
 
@@ -109,12 +110,16 @@ def measure_inference(backend: Backend, footage: Footage, batch: int, seconds: f
 
 
 def run_network(backend: Backend, prepared: Prepared, batch: int) -> Callable[[], Frames]:
-    """Return what runs the network on the next batch that was stacked before: nothing else."""
+    """Return what runs the network on the next batch, from what was stacked before.
+
+    A backend that takes frames and priors apart is given them so: its places count.
+    """
     count = -(-len(prepared) // batch)
-    stacks = [
-        stacked(backend.inputs, pictures, priors)
-        for pictures, priors in itertools.islice(_batches(prepared, batch), count)
-    ]
+    batches = list(itertools.islice(_batches(prepared, batch), count))
+    if takes_apart(backend):
+        apart = itertools.cycle(batches)
+        return lambda: derain(backend, *next(apart))
+    stacks = [stacked(backend.inputs, pictures, priors) for pictures, priors in batches]
     given = itertools.cycle(stacks)
     return lambda: run_stacked(backend, next(given))
 

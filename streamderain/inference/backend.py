@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.closing import Closable, ClosesAtExit
+from streamderain.frame import Pixels
+from streamderain.inference.prior import Prior
 from streamderain.models import NULL, ModelInfo
 
-__all__ = ["PICTURE", "VIDEO", "Backend", "Frames", "NullBackend"]
+__all__ = ["PICTURE", "VIDEO", "Backend", "Frames", "NullBackend", "TakesApart", "takes_apart"]
 
 Frames = NDArray[np.uint8]
 """uint8 N×H×W×3, RGB, C-contiguous."""
@@ -77,6 +79,28 @@ class Backend(Closable, Protocol):
     def close(self) -> None:
         """Let go of the network; harmless twice."""
         ...
+
+
+class TakesApart(Backend, Protocol):
+    """A backend that can take a frame and what its past says without their being stacked."""
+
+    def run_apart(self, pictures: Sequence[Pixels], priors: Sequence[Prior] | None) -> Frames:
+        """Return the derained frames, uint8 N×H×W×3.
+
+        Args:
+            pictures: uint8 H×W×3 RGB each, of one size; at least one.
+            priors: of each, for a video network; None for one that takes pictures.
+
+        Raises:
+            ModelMemoryError: memory ran out; fewer pixels at once may fit.
+            ModelError: the network can't take them.
+        """
+        ...
+
+
+def takes_apart(backend: Backend) -> TypeGuard[TakesApart]:
+    """Say whether a backend is faster where frames and priors are not stacked."""
+    return bool(getattr(backend, "takes_apart", False))
 
 
 class NullBackend(ClosesAtExit):

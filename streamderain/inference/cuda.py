@@ -150,7 +150,7 @@ class CudaBackend(ClosesAtExit):
                 result[bucket.start : bucket.start + bucket.used] = found[: bucket.used]
         except Exception as error:
             self._drop_lanes()
-            raise failed(self.name, frames, error) from error
+            raise failed(self.name, frames.shape, error) from error
         return result
 
     def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:

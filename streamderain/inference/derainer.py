@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 
+from streamderain.errors import ModelMemoryError
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames
+from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames, takes_apart
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
@@ -19,7 +21,7 @@ from streamderain.inference.remembering import check_lookahead, remembered
 from streamderain.inference.tiling import lanes_for
 from streamderain.models import NULL
 
-__all__ = ["Derainer", "derain", "run_stacked", "stacked"]
+__all__ = ["Derainer", "derain", "given_priors", "run_stacked", "stacked"]
 
 LEARNT: WeakKeyDictionary[Backend, Portions] = WeakKeyDictionary()
 """What each backend's memory holds, for as long as it lives."""
@@ -44,7 +46,23 @@ def derain(
         ModelMemoryError: not even a small tile fits into memory.
         ModelError: the network failed.
     """
+    if takes_apart(backend):
+        portions = LEARNT.setdefault(backend, Portions(backend.model.bytes_per_pixel))
+        portion = portions.choose(len(pictures), *pictures[0].shape[:2])
+        if portion.frames == len(pictures) and portion.plan.count == 1:
+            with contextlib.suppress(ModelMemoryError):  # then it is tried in portions
+                return backend.run_apart(pictures, given_priors(backend.inputs, pictures, priors))
     return run_stacked(backend, stacked(backend.inputs, pictures, priors))
+
+
+def given_priors(
+    inputs: int, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None
+) -> list[Prior] | None:
+    """Return a prior for each picture, of those that have none as well; None for pictures."""
+    if inputs == PICTURE:
+        return None
+    given = priors or [None] * len(pictures)
+    return [prior or no_prior(pixels) for pixels, prior in zip(pictures, given, strict=True)]
 
 
 def stacked(
@@ -60,10 +78,9 @@ def stacked(
         return pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
     height, width = pictures[0].shape[:2]
     result = np.empty((len(pictures), height, width, VIDEO), np.uint8)
-    for into, picture, given in zip(
-        result, pictures, priors or [None] * len(pictures), strict=True
-    ):
-        prior = given or no_prior(picture)
+    given = given_priors(inputs, pictures, priors)
+    assert given is not None
+    for into, picture, prior in zip(result, pictures, given, strict=True):
         # A fifth of the time that NumPy takes to write every third byte or so.
         cv2.merge([picture, prior.pixels, prior.reliability], dst=into)
     return result

@@ -18,6 +18,7 @@ __all__ = [
     "failed",
     "is_int8",
     "one_line",
+    "other_size",
     "usable_cores",
 ]
 
@@ -86,16 +87,27 @@ def check_result(name: str, frames: Frames, result: Frames) -> Frames:
         ModelError: its size isn't that of the frames.
     """
     if result.shape != (*frames.shape[:CHANNELS], PICTURE):
-        raise ModelError(
-            f"the model {name} gives frames of another size than it takes: "
-            f"{result.shape} for {frames.shape}; streamderain needs them equal"
-        )
+        raise other_size(name, frames.shape, result.shape)
     return result
 
 
-def failed(name: str, frames: Frames, error: Exception) -> ModelError:
-    """Return the sentence about a run that failed; of its own kind where memory ran out."""
-    what = f"on frames of {frames.shape[2]}x{frames.shape[1]} (batch {frames.shape[0]})"
+def other_size(name: str, given: Sequence[int], result: Sequence[int]) -> ModelError:
+    """Return the sentence about a graph that gives frames of another shape than it takes."""
+    return ModelError(
+        f"the model {name} gives frames of another size than it takes: "
+        f"{tuple(result)} for {tuple(given)}; streamderain needs them equal"
+    )
+
+
+def failed(name: str, shape: Sequence[int], error: Exception) -> ModelError:
+    """Return the sentence about a run that failed; of its own kind where memory ran out.
+
+    Args:
+        name: of the model.
+        shape: of the frames, N×H×W×C.
+        error: what the runtime said.
+    """
+    what = f"on frames of {shape[2]}x{shape[1]} (batch {shape[0]})"
     if is_out_of_memory(error):
         return ModelMemoryError(f"the model {name} ran out of memory {what}")
     return ModelError(f"the model {name} failed {what}: {one_line(error)}")

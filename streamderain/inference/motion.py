@@ -20,6 +20,8 @@ BLOCKS_WIDTH = 16
 FINE_WIDTH = 960
 SAMPLES = 24_000
 STEPS = 3
+NEARBY = 0.2
+"""Pixels of a ``fine`` picture that the first step makes up for."""
 SCALE = 6.0
 """Levels at which a difference counts half: more than noise, less than a streak."""
 
@@ -40,7 +42,7 @@ class Luma:
     """The brightness of a picture, as :func:`measure` and :func:`changed` compare it.
 
     Attributes:
-        small: uint8, at most 960 pixels wide.
+        small: uint8, at most 960 pixels wide: means of whole pixels.
         fine: float32, at most 960 pixels wide, a little smoothed.
         coarse: float32, at most 160 wide, without streaks: of the darkest pixels around each.
         reduction: pixels of the picture for one of ``fine``.
@@ -65,9 +67,12 @@ def prepare(picture: NDArray[np.uint8]) -> Luma:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     reduction = 1.0
     if grey.shape[1] > FINE_WIDTH:
-        reduction = grey.shape[1] / FINE_WIDTH
-        size = FINE_WIDTH, max(1, round(grey.shape[0] / reduction))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        # By whole pixels: a mean of four, say, takes a sixth of the time of one with fractions.
+        whole = -(-grey.shape[1] // FINE_WIDTH)
+        height, width = grey.shape[0] // whole, grey.shape[1] // whole
+        reduction = float(whole)
+        even = grey[: height * whole, : width * whole]
+        grey = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
     return prepare_small(np.asarray(grey, np.uint8), reduction)
 
 
@@ -98,12 +103,16 @@ def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) ->
     if before.fine.shape != now.fine.shape:
         raise ValueError("pictures of two sizes have no movement")
     before = _as_lit(before, now)
-    candidates = [(0.0, 0.0), (guess[0] / now.reduction, guess[1] / now.reduction)]
+    starts = [(0.0, 0.0)]
+    candidates = [(guess[0] / now.reduction, guess[1] / now.reduction)]
     if min(now.coarse.shape) >= 8:
         candidates.append(_coarse(before, now))
+    for down, right in candidates:
+        # From so near, the same is found.
+        if all(max(abs(down - a), abs(right - b)) > NEARBY for a, b in starts):
+            starts.append((down, right))
     best = min(
-        (_refine(before.fine, now.fine, start) for start in dict.fromkeys(candidates)),
-        key=lambda found: found[2],
+        (_refine(before.fine, now.fine, start) for start in starts), key=lambda found: found[2]
     )
     down, right, _ = best
     return Movement(down * now.reduction, right * now.reduction)

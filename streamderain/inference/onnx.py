@@ -81,7 +81,7 @@ class OnnxBackend(ClosesAtExit):
         try:
             (derained,) = self._session.run(None, {self._input: frames})
         except Exception as error:
-            raise failed(self.name, frames, error) from error
+            raise failed(self.name, frames.shape, error) from error
         return check_result(self.name, frames, np.asarray(derained))
 
     def close(self) -> None:

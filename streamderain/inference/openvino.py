@@ -5,26 +5,30 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import OrderedDict
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
+from streamderain.frame import Pixels
 from streamderain.hardware import cpu_name, features_here
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
 from streamderain.inference.cache import BlobCache, cache_folder, key_of
-from streamderain.inference.graphs import (
-    End,
-    check_result,
-    check_signature,
-    failed,
-    is_int8,
-    one_line,
-    usable_cores,
+from streamderain.inference.graphs import failed, is_int8, one_line, other_size, usable_cores
+from streamderain.inference.openvino_ends import (
+    Feed,
+    PlacesFeed,
+    PlainFeed,
+    Signature,
+    cut,
+    signature_of,
 )
 from streamderain.inference.precision import multiplies_bfloats
+from streamderain.inference.prior import Prior
 from streamderain.inference.tiling import lanes_for
 from streamderain.models import ModelInfo, sha256_of
 
@@ -32,6 +36,9 @@ __all__ = ["OpenVinoBackend", "has_openvino"]
 
 MAX_LANES = 8
 """Frames that are run side by side at most: each has its own memory for activations."""
+
+Shapes = tuple[tuple[int, ...], ...]
+"""Of a graph's inputs."""
 
 SHAPES_KEPT = 3
 """Compiled networks that are kept, one for each shape of frames that came last."""
@@ -93,14 +100,16 @@ class OpenVinoBackend(ClosesAtExit):
         self._cache = BlobCache(cache_folder("openvino") if info.card is not None else None)
         self._key = (ov.__version__, cpu_name(), sorted(features_here()), sha256_of(info))
         self._graph: Any = None
-        self.inputs = self._channels()
+        self._signature = self._look()
+        self.inputs = self._signature.inputs
+        self.takes_apart = self._signature.packing is not None
         shown = "int8" if is_int8(info) else precision
         self.runtime = f"OpenVINO {ov.__version__.split('-')[0]}, {shown}"
         self._any_shape: Any = None
-        self._last: tuple[int, ...] = ()
-        self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
-        self._queues: OrderedDict[tuple[int, ...], Any] = OrderedDict()
-        self._last_of_many: tuple[int, ...] | None = None
+        self._last: Shapes = ()
+        self._compiled: OrderedDict[Shapes, Any] = OrderedDict()
+        self._queues: OrderedDict[Shapes, Any] = OrderedDict()
+        self._last_of_many: Shapes = ()
 
     def run(self, frames: Frames) -> Frames:
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
@@ -109,64 +118,83 @@ class OpenVinoBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: the model refused the size, or it was closed.
         """
+        packing = self._signature.packing
+        if packing is None or not frames.size:
+            return self._run(PlainFeed(self._library, frames), frames.shape)
+        if self.inputs == PICTURE:
+            return self._run(PlacesFeed(packing, list(frames)), frames.shape)
+        parts = [_apart(frame) for frame in frames]
+        feed = PlacesFeed(packing, [pixels for pixels, _ in parts], [prior for _, prior in parts])
+        return self._run(feed, frames.shape)
+
+    def run_apart(self, pictures: Sequence[Pixels], priors: Sequence[Prior] | None) -> Frames:
+        """Do the same with frames and priors that nobody has stacked; see :attr:`takes_apart`.
+
+        Raises:
+            ModelMemoryError: memory ran out.
+            ModelError: the model refused the size, or it was closed.
+        """
+        packing = self._signature.packing
+        assert packing is not None, "this graph takes frames that are stacked"
+        shape = (len(pictures), *pictures[0].shape[:2], self.inputs)
+        return self._run(PlacesFeed(packing, pictures, priors), shape)
+
+    def _run(self, feed: Feed, shape: tuple[int, ...]) -> Frames:
         if self._core is None:
             raise ModelError(f"the model {self.name} was closed")
+        count, height, width = shape[:3]
         try:
-            count, height, width, channels = frames.shape
             lanes = lanes_for(self.lanes, height, width, self.model.bytes_per_pixel)
-            if min(count, lanes) > 1 and self._comes_again((height, width, channels)):
-                result = self._run_side_by_side(np.ascontiguousarray(frames), lanes)
+            if min(count, lanes) > 1 and self._comes_again(tuple(feed.shapes(1))):
+                self._run_side_by_side(feed, lanes)
             else:
-                request = self._request(frames.shape)
-                found = request.infer({0: np.ascontiguousarray(frames)}, share_inputs=True)
-                result = np.array(found[0])  # a copy: the next run writes over it
-            if frames.size and not result.size:  # what it gives where memory ran out
-                raise MemoryError
+                request = self._request(tuple(feed.shapes(count)))
+                feed.fill(request, 0, count)
+                request.infer()
+                feed.take(request, 0, count)
+            if feed.refused is not None and 0 in feed.refused and count:
+                raise MemoryError  # that is what it gives where memory ran out
         except (RuntimeError, MemoryError) as error:
             self._forget()  # with the memory that it got
-            raise failed(self.name, frames, error) from error
-        return check_result(self.name, frames, result)
+            raise failed(self.name, shape, error) from error
+        if feed.refused is not None:
+            raise other_size(self.name, shape, feed.refused)
+        return feed.result
 
-    def _comes_again(self, shape: tuple[int, ...]) -> bool:
+    def _comes_again(self, shapes: Shapes) -> bool:
         """Say whether frames of a shape are worth what compiling for them costs."""
-        again = shape in self._queues or shape == self._last_of_many or self._last_of_many is None
-        self._last_of_many = shape
+        again = shapes in self._queues or shapes == self._last_of_many or not self._last_of_many
+        self._last_of_many = shapes
         return again
 
-    def _run_side_by_side(self, frames: Frames, lanes: int) -> Frames:
+    def _run_side_by_side(self, feed: Feed, lanes: int) -> None:
         """Run each frame by itself, as many at a time as there are lanes."""
-        results: list[Frames] = [np.empty(0, np.uint8)] * len(frames)
-
-        def keep(request: Any, index: int) -> None:
-            results[index] = np.array(request.get_output_tensor().data)
-
-        queue = self._queue(frames.shape[1:], lanes)
-        queue.set_callback(keep)
-        for index in range(len(frames)):
-            queue.start_async({0: frames[index : index + 1]}, index, share_inputs=True)
+        queue = self._queue(tuple(feed.shapes(1)), lanes)
+        queue.set_callback(lambda request, index: feed.take(request, index, 1))
+        for index in range(feed.count):
+            request = queue[queue.get_idle_request_id()]  # the one that is started next
+            feed.fill(request, index, 1)
+            queue.start_async(userdata=index)
         queue.wait_all()
-        if any(not result.size for result in results):
-            raise MemoryError
-        return np.concatenate(results)
 
-    def _queue(self, shape: tuple[int, ...], lanes: int) -> Any:
+    def _queue(self, shapes: Shapes, lanes: int) -> Any:
         """Return what runs frames of a shape side by side."""
-        if shape in self._queues:
-            self._queues.move_to_end(shape)
-            return self._queues[shape]
+        if shapes in self._queues:
+            self._queues.move_to_end(shapes)
+            return self._queues[shapes]
         while len(self._queues) >= SHAPES_KEPT:
             self._queues.popitem(last=False)
         options = {**self._options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
-        network = self._compile((1, *shape), options)
-        self._queues[shape] = self._library.AsyncInferQueue(network, lanes)
-        return self._queues[shape]
+        network = self._compile(shapes, options)
+        self._queues[shapes] = self._library.AsyncInferQueue(network, lanes)
+        return self._queues[shapes]
 
-    def _request(self, shape: tuple[int, ...]) -> Any:
+    def _request(self, shapes: Shapes) -> Any:
         """Return what runs frames of that shape; from the second of them on, compiled for it."""
-        again = shape == self._last or not self._last
-        self._last = shape
-        if shape in self._compiled:
-            self._compiled.move_to_end(shape)
+        again = shapes == self._last or not self._last
+        self._last = shapes
+        if shapes in self._compiled:
+            self._compiled.move_to_end(shapes)
         elif not again:
             if self._any_shape is None:
                 network = self._core.compile_model(self._read(), "CPU", self._options)
@@ -175,19 +203,19 @@ class OpenVinoBackend(ClosesAtExit):
         else:
             while len(self._compiled) >= SHAPES_KEPT:
                 self._compiled.popitem(last=False)
-            self._compiled[shape] = self._compile(shape, self._options).create_infer_request()
+            self._compiled[shapes] = self._compile(shapes, self._options).create_infer_request()
             self._any_shape = None  # and its memory
-        return self._compiled[shape]
+        return self._compiled[shapes]
 
-    def _compile(self, shape: tuple[int, ...], options: dict[str, Any]) -> Any:
+    def _compile(self, shapes: Shapes, options: dict[str, Any]) -> Any:
         """Return the network for a shape, from the cache where it is there and whole."""
-        key = key_of("network", shape, sorted(options.items()), *self._key)
+        key = key_of("network", shapes, sorted(options.items()), *self._key)
         kept = self._cache.load(key)
         if kept is not None:
             with contextlib.suppress(RuntimeError):
                 return self._core.import_model(kept, "CPU", options)
         graph = self._read().clone()
-        graph.reshape(list(shape))
+        graph.reshape({end: list(s) for end, s in zip(graph.inputs, shapes, strict=True)})
         network = self._core.compile_model(graph, "CPU", options)
         with contextlib.suppress(RuntimeError, MemoryError):
             written = io.BytesIO()
@@ -195,35 +223,37 @@ class OpenVinoBackend(ClosesAtExit):
             self._cache.store(key, written.getvalue())
         return network
 
-    def _channels(self) -> int:
-        """Return how many channels the graph takes; what was checked once isn't read again."""
-        key = key_of("channels", *self._key)
-        known = {str(count).encode(): count for count in (PICTURE, VIDEO)}
-        kept = known.get(self._cache.load(key) or b"")
-        if kept is not None:
-            return kept
-        graph = self._read()
-        found = check_signature(
-            self.model, list(map(_end, graph.inputs)), list(map(_end, graph.outputs))
-        )
-        self._cache.store(key, str(found).encode())
-        return found
+    def _look(self) -> Signature:
+        """Return what the graph takes; what was looked at once isn't read again."""
+        key = key_of("signature", *self._key)
+        kept = self._cache.load(key)
+        known = Signature.from_bytes(kept) if kept is not None else None
+        if known is None:
+            known = signature_of(self.model, self._read_whole())
+            self._cache.store(key, known.as_bytes())
+        return known
 
     def _read(self) -> Any:
-        """Return the graph, which is read when it is first needed.
+        """Return what is computed of the graph, which is read when it is first needed."""
+        if self._graph is None:
+            whole = self._read_whole()
+            cuts = self._signature.packing is not None
+            self._graph = cut(self._library, whole) if cuts else whole
+        return self._graph
+
+    def _read_whole(self) -> Any:
+        """Read the graph.
 
         Raises:
             ModelError: it is no ONNX.
         """
-        if self._graph is None:
-            try:
-                self._graph = self._core.read_model(str(self.model.path))
-            except RuntimeError as error:
-                raise ModelError(
-                    f"OpenVINO can't load {self.model.path} ({one_line(error)}); is it an ONNX "
-                    "model? Then try --backend onnx"
-                ) from error
-        return self._graph
+        try:
+            return self._core.read_model(str(self.model.path))
+        except RuntimeError as error:
+            raise ModelError(
+                f"OpenVINO can't load {self.model.path} ({one_line(error)}); is it an ONNX "
+                "model? Then try --backend onnx"
+            ) from error
 
     def close(self) -> None:
         """Let go of the network and its memory."""
@@ -234,7 +264,7 @@ class OpenVinoBackend(ClosesAtExit):
         self._any_shape, self._last = None, ()
         self._compiled.clear()
         self._queues.clear()
-        self._last_of_many = None
+        self._last_of_many = ()
 
 
 def has_openvino() -> bool:
@@ -263,12 +293,12 @@ def _import_openvino() -> ModuleType:
     return runtime
 
 
-def _end(end: Any) -> End:
-    shape = end.partial_shape
-    sizes = () if shape.rank.is_dynamic else tuple(shape)
-    kind = end.element_type.to_string()
-    return End(
-        end.any_name,
-        "uint8" if kind == "u8" else kind,
-        tuple(size.get_length() if size.is_static else None for size in sizes),
-    )
+def _apart(frame: Pixels) -> tuple[Pixels, Prior]:
+    """Take a stacked frame, uint8 H×W×7, apart again."""
+    shape = frame.shape[:2]
+    pixels, scene = np.empty((*shape, PICTURE), np.uint8), np.empty((*shape, PICTURE), np.uint8)
+    reliability = np.empty(shape, np.uint8)
+    whole = np.ascontiguousarray(frame)
+    channels = [index for to in range(VIDEO) for index in (to, to)]
+    cv2.mixChannels([whole], [pixels, scene, reliability], channels)
+    return pixels, Prior(scene, reliability)

@@ -330,7 +330,7 @@ def estimate(frame: Pixels, place: Place, others: Sequence[Remembered]) -> Prior
     reliability = cv2.multiply(reliability, around, scale=confidence / 255)
     # Where the scene is another one, the past isn't shown: a network takes any difference for rain.
     other = (cv2.min(same, around) == 0).view(np.uint8)
-    pixels = np.asarray(cv2.copyTo(frame, other, pixels.copy()), np.uint8)
+    cv2.copyTo(frame, other, pixels)
     return Prior(pixels, np.asarray(reliability, np.uint8), len(moved))
 
 

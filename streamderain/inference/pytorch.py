@@ -89,7 +89,7 @@ class PyTorchBackend(ClosesAtExit):
             given = self._torch.from_numpy(np.ascontiguousarray(frames))
             derained = self._graph(given).numpy()
         except (RuntimeError, MemoryError) as error:
-            raise failed(self.name, frames, error) from error
+            raise failed(self.name, frames.shape, error) from error
         return check_result(self.name, frames, np.ascontiguousarray(derained))
 
     def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:

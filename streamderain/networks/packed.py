@@ -2,14 +2,19 @@
 
 Written down plainly (``uint8.py``), half of a small quantised network's time goes into its ends:
 planes out of pixels, a shuffle back, and the residual on three planes of the full size. Here the
-stem's s×s pixels become the channels of one place at once, in the order in which they lie in
+stem's s×s pixels become the channels of one *place* at once, in the order in which they lie in
 memory, and the stem is a 1×1 convolution; the head gives its channels in the same order, so the
 residual is computed at the network's own resolution and goes back into pixels as bytes. The
-results are the same to the bit.
+results are the same but for the order of a sum.
 
-What was measured (``video-xs-wide``, 720p, OpenVINO 2026.4, two x86 cores): in 8 bits 49.6 ms where
-the plain graph takes 54.4, its head left in float; in floats 130 where the plain graph takes 114,
-which is why those are exported plainly.
+Between its ends the graph takes and gives places alone, as bytes (:data:`PLACES`); a runtime that
+can cut a graph there makes them itself (``streamderain/inference/packing.py``), frame and prior
+apart, and neither stacks them nor takes them apart again.
+
+What was measured (``video-xs``, 720p, OpenVINO 2026.4, two x86 cores, 8 bits): with frame and prior
+picked out of one packed tensor by convolutions, and bytes quantised after they were turned to
+planes, 37 ms; as it is, with both ends cut off, see docs/performance.md. In floats the plain graph
+is the faster one, which is why those are exported plainly.
 """
 
 from __future__ import annotations
@@ -21,7 +26,13 @@ from streamderain.networks.attention import AttentionDerain
 from streamderain.networks.uint8 import padded
 from streamderain.networks.video import VideoDerain
 
-__all__ = ["PackedGraph"]
+__all__ = ["DERAINED", "PLACES", "PackedGraph"]
+
+PLACES = ("places.frame", "places.prior", "places.reliability")
+"""What the bytes between the ends are called: the frame's places, and for video the prior's and
+its reliability's."""
+DERAINED = "places.derained"
+"""What comes out between the ends."""
 
 
 class PackedGraph(nn.Module):
@@ -43,28 +54,25 @@ class PackedGraph(nn.Module):
         # A split of what one convolution gives would be slower than convolutions of their own.
         self.rain = nn.Conv2d(head.in_channels, 3 * places, 3, padding=1)
         weight, bias = _by_places(head.weight, places), _by_places(head.bias, places)
+        parts = [_of_places(stem.weight[:, :3])]
         filled = [
-            (self.stem.weight, stem.weight.permute(0, 2, 3, 1).flatten(1)[..., None, None]),
-            (self.stem.bias, stem.bias),
             (self.rain.weight, weight[:, :3].flatten(0, 1)),
             (self.rain.bias, bias[:, :3].flatten()),
+            (self.stem.bias, stem.bias),
         ]
         if self.video:
             self.trust = nn.Conv2d(head.in_channels, places, 3, padding=1)
-            packed = network.inputs * places
-            self.frame = nn.Conv2d(packed, 3 * places, 1, bias=False)
-            self.difference = nn.Conv2d(packed, 3 * places, 1, bias=False)
-            self.reliability = nn.Conv2d(packed, places, 1, bias=False)
             self.colours = nn.Conv2d(places, 3 * places, 1, bias=False)
-            each = torch.eye(places)
+            parts += [_of_places(stem.weight[:, 3:6]), _of_places(stem.weight[:, 6:])]
             filled += [
                 (self.trust.weight, weight[:, 3:].flatten(0, 1)),
                 (self.trust.bias, bias[:, 3:].flatten()),
-                (self.frame.weight, _picks(each, 0)),
-                (self.difference.weight, _picks(each, 3) - _picks(each, 0)),
-                (self.reliability.weight, _picks(each, 6, 1)),
-                (self.colours.weight, each.repeat_interleave(3, dim=0)[..., None, None]),
+                (
+                    self.colours.weight,
+                    torch.eye(places).repeat_interleave(3, dim=0)[..., None, None],
+                ),
             ]
+        filled.append((self.stem.weight, torch.cat(parts, dim=1)[..., None, None]))
         with torch.no_grad():
             for into, values in filled:
                 assert into is not None and values is not None
@@ -74,23 +82,42 @@ class PackedGraph(nn.Module):
         """Return the derained frames."""
         height, width, side = frames.shape[1], frames.shape[2], self.side
         pixels = padded(frames, self.network.multiple)
-        count, rows, columns, channels = pixels.shape
-        blocks = pixels.reshape(count, rows // side, side, columns // side, side * channels)
-        places = blocks.transpose(2, 3).flatten(3).permute(0, 3, 1, 2)
-        x = places.float() / 255
-        found = self.network.body(self.stem(x))
-        rain = self.rain(found)
+        count, rows, columns, _ = pixels.shape
+        frame = self._places(pixels[..., :3])
         if self.video:
-            frame, difference = self.frame(x), self.difference(x)
-            trust = self.reliability(x) * torch.sigmoid(self.trust(found))
-            derained = frame - rain + self.colours(trust) * (difference + rain)
+            levels = self.of_places(
+                frame, self._places(pixels[..., 3:6]), self._places(pixels[..., 6:])
+            )
         else:
-            derained = x - rain
-        levels = (derained * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+            levels = self.of_places(frame)
         blocks = levels.reshape(count, rows // side, columns // side, side, side * 3)
         pixels = blocks.transpose(2, 3).reshape(count, rows, columns, 3)
-        derained8: Tensor = pixels[:, :height, :width]
-        return derained8
+        derained: Tensor = pixels[:, :height, :width]
+        return derained
+
+    def of_places(self, *places: Tensor) -> Tensor:
+        """Return derained places, uint8 N×h×w×3P, of those of :data:`PLACES`, uint8 N×h×w×C."""
+        found = self.network.body(self.stem(_planes(torch.cat(places, dim=3))))
+        frame, rain = _planes(places[0]), self.rain(found)
+        if self.video:
+            trust = _planes(places[2]) * torch.sigmoid(self.trust(found))
+            difference = _planes(places[1]) - frame
+            derained = frame - rain + self.colours(trust) * (difference + rain)
+        else:
+            derained = frame - rain
+        return (derained * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _places(self, pixels: Tensor) -> Tensor:
+        """Return pixels N×H×W×C as places N×h×w×(s·s·C)."""
+        count, rows, columns, channels = pixels.shape
+        side = self.side
+        blocks = pixels.reshape(count, rows // side, side, columns // side, side * channels)
+        return blocks.transpose(2, 3).flatten(3)
+
+
+def _planes(places: Tensor) -> Tensor:
+    """Return bytes N×h×w×C as floats N×C×h×w from 0 to 1."""
+    return (places.float() / 255).permute(0, 3, 1, 2)
 
 
 def _by_places(weight: Tensor, places: int) -> Tensor:
@@ -98,10 +125,6 @@ def _by_places(weight: Tensor, places: int) -> Tensor:
     return weight.reshape(-1, places, *weight.shape[1:]).transpose(0, 1)
 
 
-def _picks(each: Tensor, first: int, count: int = 3) -> Tensor:
-    """Return the 1×1 weights that pick some of every place's seven channels."""
-    places = len(each)
-    picked = torch.zeros(places, count, places, 7)
-    for channel in range(count):
-        picked[:, channel, :, first + channel] = each
-    return picked.reshape(places * count, places * 7, 1, 1)
+def _of_places(weight: Tensor) -> Tensor:
+    """Return the stem's weights O×C×s×s as those of a place's channels, O×(s·s·C)."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
