@@ -10,6 +10,8 @@ from streamderain.config import Curve, RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.errors import StreamderainError
 from streamderain.keys import read_secret_key
 from streamderain.models import resolve_model
+from streamderain.service.opening import missing_packages
+from streamderain.serviceconfig import is_loopback
 from streamderain.source import SourceKind
 
 __all__ = ["exposed", "find_problems"]
@@ -24,7 +26,13 @@ def find_problems(config: RunConfig) -> list[str]:
 
 def exposed(config: RunConfig) -> list[str]:
     """Return a sentence for each address at which other machines may read without a key."""
-    return [
+    notes = []
+    if config.service is not None and not is_loopback(config.service.host):
+        notes.append(
+            f"the token and the pictures travel to {config.service.address} for all to read on the "
+            "way; put a proxy with TLS in front of it (docs/service.md)"
+        )
+    return notes + [
         f"anyone who reaches {output.address} can watch; give it keys (streamderain keys), or "
         "publish at 127.0.0.1"
         for output in _outputs(config)
@@ -50,6 +58,8 @@ def _problems(config: RunConfig) -> Iterator[str]:
         resolve_model(config.model)
     except StreamderainError as error:
         yield f"model: {error}"
+    if config.service is not None and (missing := missing_packages()):
+        yield f"service: {missing}"
     for name in config.cameras:
         source = config.camera(name).parsed
         is_path = source.kind in (SourceKind.FILE, SourceKind.WEBCAM)

@@ -233,12 +233,13 @@ def _explain(lines: Mapping[Place, int], error: ValidationError) -> Iterator[tup
         yield line, f"{key}: {_said(problem, place)}"
 
 
-def explain(error: ValidationError, place: Place = ()) -> list[str]:
-    """Return a sentence for every problem of a part of a configuration that is in no file.
+def explain(error: ValidationError, shape: type[BaseModel]) -> list[str]:
+    """Return a sentence for every problem of something that is in no file, such as a camera that
+    was given over REST.
 
     Args:
-        error: of the part.
-        place: where the part stands in a configuration, e.g. ``("cameras", "gate")``.
+        error: of it.
+        shape: what it should be.
     """
     kinds = {model.model_fields["type"].default for model in _models_in(Output)}
     said = []
@@ -248,14 +249,15 @@ def explain(error: ValidationError, place: Place = ()) -> list[str]:
             if not (step in kinds and inner and isinstance(inner[-1], int)):
                 inner = (*inner, step)
         key = _dotted(inner)
-        said.append(f"{key}: {_said(problem, (*place, *inner))}" if key else _said(problem, place))
+        sentence = _said(problem, inner, shape)
+        said.append(f"{key}: {sentence}" if key else sentence)
     return said
 
 
-def _said(problem: Any, place: Place) -> str:
+def _said(problem: Any, place: Place, root: type[BaseModel] = RunConfig) -> str:
     kind, message = problem["type"], str(problem["msg"])
     if kind == "extra_forbidden":
-        allowed = sorted(_fields_at(RunConfig, place[:-1]))
+        allowed = sorted(_fields_at(root, place[:-1]))
         close = difflib.get_close_matches(str(place[-1]), allowed, n=1)
         hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(allowed)}"
         return f"unknown key; {hint}"

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
 
-__all__ = ["set_up_logging"]
+from streamderain.errors import UsageError
+
+__all__ = ["LogFormat", "log_format", "set_up_logging"]
+
+LogFormat = Literal["text", "json"]
+
+PLAIN = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
+"""What every record has; the rest was given as ``extra`` and goes into the JSON."""
+
+
+def log_format(name: str) -> LogFormat:
+    """Return a format by its name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for known in get_args(LogFormat):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"the format of logs is text or json, not {name!r}")
 
 
 class _Hiding(logging.Formatter):
@@ -19,9 +41,46 @@ class _Hiding(logging.Formatter):
         return self._hide(super().format(record))
 
 
-def set_up_logging(hide: Callable[[str], str], level: int = logging.INFO) -> None:
+class _Json(logging.Formatter):
+    """An object a line: time, level, logger, message, what was given as extra, and the traceback.
+
+    Secrets are hidden before a text becomes JSON: in it, they could be written otherwise.
+    """
+
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        super().__init__()
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC)
+        said: dict[str, Any] = {
+            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self._hide(record.getMessage()),
+        }
+        for key, value in vars(record).items():
+            if key not in PLAIN:
+                said[key] = self._hidden(value)
+        if record.exc_info:
+            said["traceback"] = self._hide(self.formatException(record.exc_info))
+        return json.dumps(said, default=lambda value: self._hide(str(value)))
+
+    def _hidden(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._hide(value)
+        if isinstance(value, dict):
+            return {str(key): self._hidden(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._hidden(inner) for inner in value]
+        return value
+
+
+def set_up_logging(
+    hide: Callable[[str], str], level: int = logging.INFO, *, log_format: LogFormat = "text"
+) -> None:
     """Let everything that is logged go to standard error, with secrets hidden by ``hide``."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Hiding(hide))
+    handler.setFormatter(_Json(hide) if log_format == "json" else _Hiding(hide))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("streamderain").setLevel(level)

@@ -21,12 +21,18 @@ def run(
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda", help="Instead of its own.")
     ] = None,
+    log_format: Annotated[
+        str, typer.Option(metavar="text|json", help="json: an object a line.")
+    ] = "text",
 ) -> None:
     """Clean live cameras and publish them, until stopped."""
     from streamderain.configfile import load_config
     from streamderain.live.running import run_until_stopped
+    from streamderain.logs import log_format as known_format
 
-    run_until_stopped(load_config(config), model=model, device=device)
+    run_until_stopped(
+        load_config(config), model=model, device=device, log_format=known_format(log_format)
+    )
 
 
 def check(
