@@ -8,8 +8,9 @@ import pytest
 
 from streamderain.channel import Cancelled
 from streamderain.inference.cost import CostModel
+from streamderain.inference.gate import GateConfig
 from streamderain.inference.sharing import CameraBatcher
-from streamderain.live.camera import MAX_STUCK, CameraWorker
+from streamderain.live.camera import LEAVING_S, MAX_STUCK, CameraWorker
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import LaneSettings
 from streamderain.live.outlet import Outlet
@@ -58,8 +59,8 @@ class Source:
         self.closed = True
 
 
-def captured(index, part=0, corrupt=False, size=(20, 30), fps=25, lag_s=0.0):
-    pixels = np.full((*size, 3), index, np.uint8)
+def captured(index, part=0, corrupt=False, size=(20, 30), fps=25, lag_s=0.0, still=False):
+    pixels = np.full((*size, 3), 0 if still else index, np.uint8)
     time = CaptureTime(10**18 + index, "pts")
     return Captured(
         part, index * 90000 // fps, Fraction(1, 90000), time, corrupt, lambda: pixels, lag_s
@@ -276,3 +277,80 @@ def test_a_closed_exchange_ends_the_thread_without_a_fault():
     assert rig.worker.join(5)
     with pytest.raises(Cancelled):
         rig.exchange.take("gate", "publish")
+
+
+def test_a_paused_camera_hangs_up_and_comes_back_as_a_new_session():
+    waits = threading.Event()
+    first = Source(None, waits, None, None)
+    rig = Rig(first, Source(None), ends=True)
+    rig.tend()
+    until(lambda: rig.worker.health.connects)
+    rig.worker.pause()
+    rig.tend()
+    assert rig.worker.state() == ("paused", None)
+    assert rig.worker.paused
+    waits.set()
+    assert rig.worker.join(10)
+    assert first.closed
+    rig.clock.now += 1e6
+    rig.tend()
+    assert rig.opened == 1
+    rig.worker.resume()
+    rig.run()
+    assert [frame.session for frame in rig.frames()] == [0, 1]
+    assert [state for state, _ in rig.told] == ["live", "paused", "live", "ended"]
+
+
+def test_a_camera_that_comes_back_waits_for_its_old_connection_to_be_gone_but_not_for_ever():
+    waits = threading.Event()
+    rig = Rig(Source(None, waits, None), Source(None))
+    rig.tend()
+    until(lambda: rig.worker.health.connects)
+    rig.worker.pause()
+    rig.worker.resume()
+    rig.tend()
+    assert rig.opened == 1  # the first one still hangs up
+    rig.clock.now += LEAVING_S
+    rig.tend()
+    until(lambda: rig.opened == 2)
+    waits.set()
+
+
+STILL = {"size": (48, 64), "still": True}
+
+
+def test_a_camera_that_is_never_to_be_derained_passes_all_and_still_measures_the_rain():
+    rig = Rig(Source(*[STILL] * 5), ends=True, bypass=None, gate=GateConfig())
+    rig.worker.mode = "off"
+    frames = rig.run().frames()
+    assert {frame.bypass for frame in frames} == {"off"}
+    assert frames[-1].rain is not None
+    assert rig.worker.raining is not None
+
+
+def test_a_camera_that_is_always_to_be_derained_gives_dry_frames_to_the_network_too():
+    found = {}
+    for mode in ("auto", "on"):
+        offered = found[mode] = []
+        rig = Rig(Source(*[STILL] * 8), ends=True, bypass=None, gate=GateConfig(hold=1))
+        rig.exchange.offer = lambda name, frame, prior, offered=offered: offered.append(frame)
+        rig.worker.mode = mode
+        rig.run()
+        assert rig.worker.raining is False
+        assert offered[-1].rain is not None
+    assert found["auto"][-1].bypass == "dry"
+    assert {frame.bypass for frame in found["on"]} == {None}
+
+
+def test_another_network_gets_its_frames_as_it_wants_them_from_the_next_one_on():
+    offered = []
+    waits = threading.Event()
+    rig = Rig(Source(None, None, waits, None, None), ends=True)
+    rig.exchange.offer = lambda name, frame, prior: offered.append((frame.bypass, prior))
+    rig.tend()
+    until(lambda: len(offered) == 2)
+    rig.worker.adapt(None, remembers=True)
+    waits.set()
+    assert rig.worker.join(10)
+    assert offered[:2] == [("null", None)] * 2
+    assert [(bypass, prior is None) for bypass, prior in offered[2:]] == [(None, False)] * 2

@@ -152,3 +152,39 @@ def test_what_takes_a_person_is_failed_and_still_tried(fault):
     here.lost(fault, "no such stream", 0.0)
     assert here.state is CameraState.FAILED
     assert here.due(REFUSED_S) is Action.CONNECT
+
+
+def test_a_paused_camera_is_connected_to_only_when_the_pause_is_over():
+    here = supervision()
+    here.due(0.0)
+    here.started(0.0)
+    here.got(1.0)
+    here.pause(2.0)
+    assert (here.state, here.since) == (CameraState.PAUSED, 2.0)
+    assert here.due(1e6) is None
+    here.resume(1e6)
+    assert here.state is CameraState.CONNECTING
+    assert here.due(1e6) is Action.CONNECT
+    here.started(1e6)
+    here.got(1e6 + 1)
+    assert [change.state.value for change in here.changes()] == ["live", "paused", "live"]
+
+
+def test_a_pause_is_over_once():
+    here = supervision()
+    here.started(0.0)
+    here.got(1.0)
+    here.resume(2.0)
+    assert here.state is CameraState.LIVE
+    assert here.due(2.0) is None
+
+
+def test_a_pause_ends_the_waits_between_tries():
+    here = supervision()
+    for _ in range(4):
+        here.started(0.0)
+        here.lost(Fault.LOST, "no route", 0.0)
+    assert here.due(0.1) is None
+    here.pause(0.1)
+    here.resume(0.2)
+    assert here.due(0.2) is Action.CONNECT

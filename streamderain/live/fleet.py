@@ -30,6 +30,9 @@ log = logging.getLogger("streamderain")
 DRAIN_S = 5.0
 """How long frames under way may take to be written where a camera goes, or all of them."""
 
+HANG_UP_S = 1.0
+"""How long all readers together may take at the end; one that is just connecting may need more."""
+
 CALM = ("live", "ended", "paused")
 """States that are no reason to worry."""
 
@@ -136,7 +139,8 @@ class Fleet:
             elif old.camera != wanted:
                 self._replace(old, wanted)
                 log.info("%s: changed", name)
-            self._config = config
+            with self._steering:  # another network may have come meanwhile
+                self._config = config.model_copy(update={"model": self._config.model})
         self.changes.note()
         return old is None
 
@@ -173,7 +177,7 @@ class Fleet:
             self._needs = needs
             for unit in self._units.values():
                 unit.worker.adapt(needs.bypass, remembers=needs.remembers)
-        self._config = self._config.model_copy(update={"model": model})
+            self._config = self._config.model_copy(update={"model": model})
         self.changes.note()
 
     def stop(self) -> None:
@@ -197,6 +201,9 @@ class Fleet:
         until = self._clock() + timeout
         for unit in self._units.values():
             unit.end(max(0.1, until - self._clock()))
+        until = self._clock() + HANG_UP_S
+        for unit in self._units.values():
+            unit.worker.join(max(0.0, until - self._clock()))
         self.changes.end()
 
     @property
@@ -258,8 +265,8 @@ class Fleet:
     def _forget(self, unit: Unit) -> None:
         with self._steering:
             self._units = {name: one for name, one in self._units.items() if one is not unit}
-        cameras = {name: one for name, one in self._config.cameras.items() if name != unit.name}
-        self._config = self._config.model_copy(update={"cameras": cameras})
+            cameras = {name: one for name, one in self._config.cameras.items() if name != unit.name}
+            self._config = self._config.model_copy(update={"cameras": cameras})
 
     def _retire(self, unit: Unit, farewell: str, staying: set[str] | None = None) -> None:
         if not unit.quiesce(DRAIN_S if self._started_at is not None else 0.0):

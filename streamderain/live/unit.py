@@ -29,9 +29,6 @@ __all__ = ["Surroundings", "Unit"]
 LEAVE_S = 1.0
 """How long threads of a camera that goes may take to end."""
 
-HANG_UP_S = 0.2
-"""How long a reader may take at the end of all: one that is just connecting isn't waited for."""
-
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -153,7 +150,7 @@ class Unit:
         with self._lock:
             self._last = self._around.exchange.remove(self.key)
         until = self._around.clock() + LEAVE_S
-        ended = [desk.end(max(0.0, until - self._around.clock())) for desk in self._desks]
+        ended = [desk.end(max(0.1, until - self._around.clock())) for desk in self._desks]
         with self._telling:
             self._is_silent = True
             for desk, output in zip(self._desks, self.camera.outputs, strict=True):
@@ -165,11 +162,10 @@ class Unit:
         return all(ended)
 
     def end(self, timeout: float) -> None:
-        """Wait for the threads after the exchange was cancelled; counts stay readable."""
+        """Wait for the writers after the exchange was cancelled; counts stay readable."""
         until = self._around.clock() + timeout
         for desk in self._desks:
             desk.end(max(0.1, until - self._around.clock()))
-        self.worker.join(HANG_UP_S)
         self._give_back()
 
     def discard(self) -> None:
