@@ -8,13 +8,16 @@ import time
 import av
 import pytest
 
+from streamderain.config import RunConfig
+from streamderain.inference.backend import NullBackend
+from streamderain.live.service import LiveService
 from streamderain.live.supervision import Backoff
 from streamderain.writers.base import LeftOutError
 from streamderain.writers.rtsp import RtspWriter
 from tests.live_frames import live_frame
 from tests.numbered import number_of, numbered
 from tests.real.relay import Relay
-from tests.real.servers import RtspRecorder, need_gstreamer
+from tests.real.servers import RtspCameras, RtspRecorder, need_gstreamer
 from tests.waiting import until
 
 FPS = 25
@@ -177,3 +180,61 @@ def test_a_connection_that_breaks_or_freezes_is_made_anew(mode):
         until(lambda: relay.connections >= 2, 20)
         gate.more()
         assert gate.slowest < 4
+
+
+def unaccounted(service):
+    """What the law of conservation says of a service now; empty where it holds."""
+    return {
+        name: missing
+        for name in service.cameras
+        if any((missing := service.stats(name).count.missing()).values())
+    }
+
+
+def test_from_a_camera_to_a_recorder_a_stuck_server_holds_up_nothing_else(tmp_path, caplog):
+    with (
+        RtspCameras(gate={}) as cameras,
+        RtspRecorder("gate") as server,
+        Relay(server.port) as relay,
+    ):
+        outputs = [
+            {"type": "zeromq", "address": f"ipc://{tmp_path / 'frames.ipc'}", "codec": "jpeg"},
+            {"type": "rtsp", "address": server.url("{camera}", relay.port), "timeout": "1s",
+             "password": "s3cr3t", "user": "publisher"},
+        ]  # fmt: skip
+        camera = {
+            "source": cameras.url("gate"), "outputs": outputs, "timeout": "3s", "stall": "1s",
+            "backoff": "200ms", "backoff_most": "500ms", "gate": {"always": True},
+        }  # fmt: skip
+        config = RunConfig.model_validate({"model": "null", "cameras": {"gate": camera}})
+        service = LiveService(config, NullBackend())
+        service.start()
+        try:
+
+            def written(output):
+                assert unaccounted(service) == {}
+                return service.stats("gate").count.outlets[output].written
+
+            def more(output, frames, timeout=20):
+                wanted = written(output) + frames
+                until(lambda: written(output) >= wanted, timeout)
+
+            more("rtsp", 10)
+            with av.open(server.url("gate/view"), options={"rtsp_transport": "tcp"}) as seen:
+                picture = next(seen.decode(video=0))
+            assert (picture.height, picture.width) == (240, 320)
+            relay.mode = "freeze"
+            until(lambda: service.stats("gate").count.outlets["rtsp"].dropped, 20)
+            began = time.monotonic()
+            more("publish", 50)
+            assert time.monotonic() - began < 3.5  # two seconds of a camera that gives 25 a second
+            relay.mode = "pass"
+            more("rtsp", 10)
+            dropped = service.stats("gate").count.outlets["rtsp"].dropped
+            assert set(dropped) <= {"rtsp", "rtsp-down"}
+            assert not service.stats("gate").count.outlets["publish"].dropped
+            assert service.stats("gate").connects == 1
+        finally:
+            service.stop()
+        assert unaccounted(service) == {}
+    assert "s3cr3t" not in caplog.text
