@@ -190,7 +190,7 @@ class RtspOutput(_Strict):
     """Bits a second instead of a constant quality, e.g. 2M."""
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
-    ] = "superfast"
+    ] = "veryfast"
     """Speed of the encoder on the CPU."""
     gop: Seconds = 1.0
     """Between two key frames, at which viewers can begin."""

@@ -66,7 +66,7 @@ class EncoderSettings:
         *,
         crf: int = 23,
         bitrate: int | None = None,
-        preset: str = "superfast",
+        preset: str = "veryfast",
         gop_s: float = 1.0,
         encoder: Literal["auto", "cpu", "nvenc"] = "auto",
     ) -> None:
