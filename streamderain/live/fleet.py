@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from pydantic import ValidationError
@@ -29,6 +30,9 @@ log = logging.getLogger("streamderain")
 
 DRAIN_S = 5.0
 """How long frames under way may take to be written where a camera goes, or all of them."""
+
+SPARE = 4
+"""Cameras that may be added to each address without less room for each, where they can be."""
 
 HANG_UP_S = 1.0
 """How long all readers together may take at the end; one that is just connecting may need more."""
@@ -71,7 +75,8 @@ class Fleet:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._config, self._exchange, self._needs, self._clock = config, exchange, needs, clock
-        self.changes, self.publishers = Changes(), Publishers()
+        self.changes = Changes()
+        self.publishers = Publishers(_sharing(config), SPARE if config.service else 0)
         self._around = Surroundings(
             exchange, self.publishers, connect, self._tell, self.hide, clock, wall
         )
@@ -290,6 +295,17 @@ class Fleet:
         if unit is not None:
             unit.tell("state")
         self.changes.note()
+
+
+def _sharing(config: RunConfig) -> Counter[str]:
+    """Return how many cameras publish at each address."""
+    return Counter(
+        address
+        for name in config.cameras
+        for address in {
+            o.address for o in config.camera(name).outputs if isinstance(o, ZeroMqOutput)
+        }
+    )
 
 
 def _with_camera(config: RunConfig, name: str, camera: CameraConfig) -> RunConfig:

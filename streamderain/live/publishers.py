@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streamderain.config import ZeroMqOutput
@@ -11,21 +13,33 @@ from streamderain.writers.zeromq import PublisherSettings, ZeroMqPublisher
 
 __all__ = ["Publishers"]
 
+log = logging.getLogger("streamderain")
+
 
 @dataclass
 class _Shared:
     publisher: ZeroMqPublisher
     kind: tuple[object, ...]
-    high_water_mark: int
+    room: int
     holders: int = 0
 
 
 class Publishers:
-    """Lends publishers by address and closes each when the last camera has given it back."""
+    """Lends publishers by address and closes each when the last camera has given it back.
 
-    def __init__(self) -> None:
+    How many messages may wait for a subscriber is settled when an address is bound: as many as all
+    cameras that will share it allow together. It can't be made more later, libzmq 4.3.5 crashes
+    where subscribers are connected; so there may be room to spare.
+
+    Args:
+        sharing: cameras that will share an address, by address; 1 unless told.
+        spare: cameras that may come later to each address of the pattern ``pub``.
+    """
+
+    def __init__(self, sharing: Mapping[str, int] | None = None, spare: int = 0) -> None:
         self._lock = threading.Lock()
         self._shared: dict[str, _Shared] = {}
+        self._sharing, self._spare = dict(sharing or {}), spare
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -42,8 +56,6 @@ class Publishers:
     def lend(self, output: ZeroMqOutput) -> ZeroMqPublisher:
         """Return the publisher of an output's address, bound where it isn't yet.
 
-        As many messages may wait for a subscriber as all cameras at the address together allow.
-
         Raises:
             OutputError: the address is in use or can't be bound.
             InputError: a key can't be read.
@@ -52,24 +64,21 @@ class Publishers:
         with self._lock:
             shared = self._shared.get(output.address)
             if shared is None:
-                publisher = ZeroMqPublisher(
-                    PublisherSettings(
-                        output.address, pattern=output.pattern,
-                        high_water_mark=output.high_water_mark,
-                        secret_key=output.curve.secret_key if output.curve else None,
-                        clients=output.curve.clients if output.curve else None,
-                    )
-                )  # fmt: skip
-                shared = _Shared(publisher, _kind(output), output.high_water_mark)
-                self._shared[output.address] = shared
+                shared = self._shared[output.address] = self._bind(output)
             elif shared.kind != _kind(output):
                 raise ConfigError(
                     f"the outputs at {output.address} differ; cameras that share an address share "
                     "all its settings"
                 )
             shared.holders += 1
-            shared.high_water_mark = output.high_water_mark
-            shared.publisher.allow(shared.high_water_mark * shared.holders)
+            if shared.holders == shared.room + 1:
+                log.warning(
+                    "more cameras publish at %s than it was bound for; subscribers may lose "
+                    "frames: restart streamderain, or use another address",
+                    output.address,
+                )
+            known = self._sharing.get(output.address, 1)
+            self._sharing[output.address] = max(known, shared.holders)
             return shared.publisher
 
     def give_back(self, address: str) -> None:
@@ -78,10 +87,23 @@ class Publishers:
             shared = self._shared[address]
             shared.holders -= 1
             if shared.holders:
-                shared.publisher.allow(shared.high_water_mark * shared.holders)
                 return
             del self._shared[address]
         shared.publisher.close()  # takes up to a second, in which the others go on
+
+    def _bind(self, output: ZeroMqOutput) -> _Shared:
+        room = self._sharing.get(output.address, 1)
+        if output.pattern == "pub":  # a worker's queue would only make its frames older
+            room += self._spare
+        publisher = ZeroMqPublisher(
+            PublisherSettings(
+                output.address, pattern=output.pattern,
+                high_water_mark=output.high_water_mark * room,
+                secret_key=output.curve.secret_key if output.curve else None,
+                clients=output.curve.clients if output.curve else None,
+            )
+        )  # fmt: skip
+        return _Shared(publisher, _kind(output), room)
 
 
 def _kind(output: ZeroMqOutput) -> tuple[object, ...]:

@@ -125,12 +125,6 @@ class ZeroMqPublisher(ClosesAtExit):
                 return False
             return True
 
-    def allow(self, high_water_mark: int) -> None:
-        """Let so many messages wait for one subscriber from now on, for those connected too."""
-        with self._lock:
-            if not self._closed:
-                self._socket.sndhwm = high_water_mark
-
     def close(self) -> None:
         """Send what is under way, for a second at most, and unbind; harmless twice."""
         with self._lock:
