@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def need_gstreamer():
     """Skip the test where the server can't be had."""
     if missing := gstreamer():
         pytest.skip(missing)
+
+
+@functools.cache
+def promtool():
+    """Return the path of Prometheus' own checker, or None; Debian's package is only unpacked."""
+    if found := shutil.which("promtool"):
+        return found
+    folder = Path(tempfile.gettempdir()) / f"promtool-{os.getuid()}"
+    found = folder / "usr" / "bin" / "promtool"
+    if not found.exists() and shutil.which("apt-get") and os.geteuid() == 0:
+        folder.mkdir(exist_ok=True)
+        run = functools.partial(subprocess.run, cwd=folder, check=False, capture_output=True)
+        if run(["apt-get", "download", "prometheus"]).returncode:
+            run(["apt-get", "update", "-qq"])
+            run(["apt-get", "download", "prometheus"])
+        for package in folder.glob("prometheus_*.deb"):
+            run(["dpkg-deb", "--extract", package, folder])
+    return str(found) if found.exists() else None
 
 
 class RtspCameras:
