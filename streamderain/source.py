@@ -17,6 +17,11 @@ NETWORK_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "ud
 
 HIDDEN = "***"
 
+_QUERY = re.compile(
+    r"([?&][^=&#\s]*(?:user|pass|pwd|token|secret|key|auth)[^=&#\s]*=)[^&#\s]+", re.IGNORECASE
+)
+"""What an address's query says of who asks: many cameras want it there."""
+
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
@@ -94,9 +99,10 @@ def parse_source(text: str, user: str | None = None, password: str | None = None
 def _network(text: str, user: str | None, password: str | None) -> Source:
     scheme, _, rest = text.partition("://")
     userinfo, tail = _userinfo(scheme, rest)
-    shown = f"{scheme}://{tail}"
+    plain = f"{scheme}://{tail}"
+    shown = _without_query_secrets(plain)
     try:
-        parts = urlsplit(shown)
+        parts = urlsplit(plain)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise UsageError(f"the address {shown} can't be understood: {error}") from None
@@ -106,7 +112,7 @@ def _network(text: str, user: str | None, password: str | None) -> Source:
     user = user or unquote(found_user)
     password = password or unquote(found_password)
     if not user:
-        return Source(SourceKind.NETWORK, shown, shown)
+        return Source(SourceKind.NETWORK, plain, shown)
     escaped, secrets = quote(user, safe=""), [found_password] if found_password else []
     if password:
         escaped += f":{quote(password, safe='')}"
@@ -155,7 +161,15 @@ def _scene(text: str) -> SceneSettings:
 
 
 def hide_secrets(text: str, secrets: tuple[str, ...] | list[str] = ()) -> str:
-    """Return a text without the secrets, and without user and password of any address in it."""
+    """Return a text without the secrets, and without user and password of any address in it.
+
+    Nor with what the query of an address says of them, ``?user=***&pwd=***``.
+    """
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@", rf"\1{HIDDEN}@", text)
+    text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@", rf"\1{HIDDEN}@", text)
+    return _without_query_secrets(text)
+
+
+def _without_query_secrets(text: str) -> str:
+    return _QUERY.sub(rf"\1{HIDDEN}", text)

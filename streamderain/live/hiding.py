@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamderain.config import RunConfig
-from streamderain.source import HIDDEN
+from streamderain.source import HIDDEN, hide_secrets
 
 __all__ = ["plain_config"]
 
@@ -17,14 +17,8 @@ SECRET = re.compile(r"user|password|passwd|pwd|token|secret", re.IGNORECASE)
 PATHS = ("secret_key",)
 """Keys that sound like it, but hold the path of a file."""
 
-_QUERY = re.compile(
-    r"([?&][^=&#\s]*(?:user|pass|pwd|token|secret|key|auth)[^=&#\s]*=)[^&#\s]+", re.I
-)
 
-
-def plain_config(
-    config: RunConfig, hide: Callable[[str], str] = lambda text: text
-) -> dict[str, Any]:
+def plain_config(config: RunConfig, hide: Callable[[str], str] = hide_secrets) -> dict[str, Any]:
     """Return a configuration as data for JSON or YAML, every camera with all its keys.
 
     Args:
@@ -47,4 +41,4 @@ def _hidden(value: Any, hide: Callable[[str], str], key: str = "") -> Any:
         return value
     if SECRET.search(key) and key not in PATHS:
         return HIDDEN
-    return _QUERY.sub(rf"\1{HIDDEN}", hide(value))
+    return hide(value)
