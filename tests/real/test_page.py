@@ -38,7 +38,7 @@ def rtsp():
 @pytest.fixture(scope="module")
 def service(rtsp, tmp_path_factory):
     cameras = {name: {"source": rtsp.url(name)} for name in rtsp.ports}
-    street = {"source": SCENE, "gate": {"always": True}, "staleness": "5s"}
+    street = {"source": SCENE, "staleness": "5s"}
     folder = tmp_path_factory.mktemp("page")
     with Service(folder, {**cameras, "street": street}, model="video-xs") as running:
         yield running

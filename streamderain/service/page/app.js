@@ -69,6 +69,7 @@ class App {
     } catch {
       camera = null; // not an address of ours
     }
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     const from = this.#left;
     this.#show(camera === null ? new Wall(this) : new CameraPage(this, camera));
     this.#left = camera;
@@ -169,7 +170,7 @@ class App {
       el("button", { type: "button", class: `button ${kind}`, on: { click: action } }, label);
     const shown = [];
     if (may_change) {
-      shown.push(el("button", { type: "button", class: "button main", on: { click: () => this.edit(null) } }, icon("plus"), "Add camera"));
+      shown.push(el("button", { type: "button", class: "button main", "aria-label": "Add camera", on: { click: () => this.edit(null) } }, icon("plus"), el("span", {}, "Add", el("span", { class: "wide" }, " camera"))));
     }
     if (may_change && token_needed) shown.push(button("Sign out", () => this.#leave(), "quiet"));
     if (may_read && !may_change && token_needed) {
@@ -244,7 +245,7 @@ function gateway(done) {
     { class: "gateway card", on: { submit } },
     heading,
     el("p", {}, "Looking at these cameras needs the token."),
-    ...tokenField(),
+    tokenField(),
     problem,
     el("button", { type: "submit", class: "button main" }, "Sign in"),
   );

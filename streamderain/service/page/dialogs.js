@@ -93,7 +93,7 @@ export function tokenField() {
 /** Asks for the token; `done(session)` is called once the server took it. */
 export function signIn(done) {
   open({
-    title: "Sign in", action: "Sign in", parts: [tokenField()],
+    title: "Sign in", action: "Sign in", parts: tokenField(),
     submit: async (data) => done(await enter(data.get("token"))),
   });
 }

@@ -101,7 +101,7 @@ export class Chart {
     say(this.#now, values.length ? format(values.at(-1)) : "–");
     const said = values.length
       ? `Two minutes: between ${format(Math.min(...values))} and ${format(Math.max(...values))}${note ? note(recent) : ""}.`
-      : "Nothing known yet.";
+      : "Nothing was measured.";
     say(this.#words, said);
     mark(this.#drawing, "aria-label", `${title}. ${said}`);
     this.#tabulate(known, key, format);
