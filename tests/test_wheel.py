@@ -36,6 +36,14 @@ def test_the_wheel_holds_every_network_with_its_card_and_nothing_of_the_makers(w
     assert {top for top in tops if not top.endswith(".dist-info")} == {"streamderain"}
 
 
+def test_the_wheel_holds_every_file_of_the_page(wheel):
+    page = ROOT / "streamderain" / "service" / "page"
+    there = {path.name for path in page.iterdir()}
+    assert {"index.html", "app.js", "style.css"} <= there
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if "/service/page/" in name}
+    assert held == {f"streamderain/service/page/{name}" for name in there}
+
+
 def test_an_installation_asks_for_no_pytorch_and_its_extras_for_one_runtime_each(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))

@@ -54,5 +54,8 @@ export async function call(method, path, body) {
     // Whatever stands between us and the server answered instead of it.
   }
   if (answer.ok) return data;
-  throw new ApiError(data?.error ?? `The server answered ${answer.status} ${answer.statusText}`, answer.status);
+  throw new ApiError(
+    data?.error ?? `The server answered ${answer.status} ${answer.statusText}`,
+    answer.status,
+  );
 }

@@ -42,7 +42,8 @@ class App {
       this.#become(await call("GET", "session"));
     } catch (error) {
       if (!this.#view) this.#unreachable(error);
-      if (!this.#view || this.#view.node.dataset.state === "unreachable") setTimeout(() => this.#ask(), AGAIN_MS);
+      if (!this.#view || this.#view.node.dataset.state === "unreachable")
+        setTimeout(() => this.#ask(), AGAIN_MS);
     }
   }
 
@@ -120,7 +121,9 @@ class App {
     mark(at("link"), "data-tone", reading ? tones[link] : null);
     mark(document.body, "data-link", link);
     this.#banner(reading && link === "lost", retryAt, cameras !== null);
-    const parts = model ? [model.name ?? model.model, model.device, model.runtime].filter(Boolean) : [];
+    const parts = model
+      ? [model.name ?? model.model, model.device, model.runtime].filter(Boolean)
+      : [];
     say(at("foot"), parts.length ? `Network: ${parts.join(" · ")}` : "");
   }
 
@@ -130,13 +133,22 @@ class App {
     banner.hidden = !lost;
     if (!lost) {
       banner.replaceChildren();
-      if (document.activeElement === document.body) this.#view?.heading?.focus({ preventScroll: true });
+      if (document.activeElement === document.body)
+        this.#view?.heading?.focus({ preventScroll: true });
       return;
     }
     banner.replaceChildren(
       icon("alert"),
-      el("span", {}, `Connection to streamderain lost. It is tried again by itself.${known ? " The pictures are the last that came." : ""}`),
-      el("button", { type: "button", class: "button", on: { click: () => this.live.hurry() } }, "Try now"),
+      el(
+        "span",
+        {},
+        `Connection to streamderain lost. It is tried again by itself.${known ? " The pictures are the last that came." : ""}`,
+      ),
+      el(
+        "button",
+        { type: "button", class: "button", on: { click: () => this.live.hurry() } },
+        "Try now",
+      ),
     );
   }
 
@@ -156,7 +168,8 @@ class App {
         if (before === undefined) changed.push(`${name} was added`);
         else if (before !== label) changed.push(`${name}: ${label}`);
       }
-      for (const name of this.#labels.keys()) if (!labels.has(name)) changed.push(`${name} was removed`);
+      for (const name of this.#labels.keys())
+        if (!labels.has(name)) changed.push(`${name} was removed`);
     }
     this.#labels = labels;
     if (!changed.length) return;
@@ -170,7 +183,19 @@ class App {
       el("button", { type: "button", class: `button ${kind}`, on: { click: action } }, label);
     const shown = [];
     if (may_change) {
-      shown.push(el("button", { type: "button", class: "button main", "aria-label": "Add camera", on: { click: () => this.edit(null) } }, icon("plus"), el("span", {}, "Add", el("span", { class: "wide" }, " camera"))));
+      shown.push(
+        el(
+          "button",
+          {
+            type: "button",
+            class: "button main",
+            "aria-label": "Add camera",
+            on: { click: () => this.edit(null) },
+          },
+          icon("plus"),
+          el("span", {}, "Add", el("span", { class: "wide" }, " camera")),
+        ),
+      );
     }
     if (may_change && token_needed) shown.push(button("Sign out", () => this.#leave(), "quiet"));
     if (may_read && !may_change && token_needed) {

@@ -44,7 +44,11 @@ export class CameraPage {
     this.#controls = new Controls(app, name);
     this.#charts = [
       new Chart({
-        title: "Rain", key: "rain", most: 1, format: share, band: "derained",
+        title: "Rain",
+        key: "rain",
+        most: 1,
+        format: share,
+        band: "derained",
         note: (moments) => `; ${share(derainedShare(moments))} of the frames derained`,
       }),
       new Chart({ title: "Latency", key: "latency_ms", most: null, format: millis, band: null }),
@@ -62,11 +66,23 @@ export class CameraPage {
   #build() {
     const full = el(
       "button",
-      { type: "button", class: "button icon-only full", "aria-label": "Full screen", title: "Full screen", on: { click: () => this.#fill() } },
+      {
+        type: "button",
+        class: "button icon-only full",
+        "aria-label": "Full screen",
+        title: "Full screen",
+        on: { click: () => this.#fill() },
+      },
       icon("full"),
     );
     full.hidden = !document.fullscreenEnabled;
-    this.#stage = el("div", { class: "stage", "data-drawn": "no" }, this.#compare.node, this.#veil, full);
+    this.#stage = el(
+      "div",
+      { class: "stage", "data-drawn": "no" },
+      this.#compare.node,
+      this.#veil,
+      full,
+    );
     const figure = (key, label) => {
       this.#figures[key] = el("dd", {}, "–");
       return el("div", {}, el("dt", {}, label), this.#figures[key]);
@@ -82,11 +98,19 @@ export class CameraPage {
         el(
           "dl",
           { class: "card strip" },
-          figure("fps", "Rate"), figure("age", "Age"), figure("size", "Size"), figure("latency", "Latency, 95 %"),
+          figure("fps", "Rate"),
+          figure("age", "Age"),
+          figure("size", "Size"),
+          figure("latency", "Latency, 95 %"),
         ),
       ),
       el("div", { class: "camera-side" }, this.#controls.node, this.#facts.link, this.#facts.ways),
-      el("div", { class: "pairs" }, this.#charts.map((chart) => chart.node), this.#facts.frames),
+      el(
+        "div",
+        { class: "pairs" },
+        this.#charts.map((chart) => chart.node),
+        this.#facts.frames,
+      ),
     );
     return el(
       "div",
@@ -97,7 +121,16 @@ export class CameraPage {
         el(
           "div",
           { class: "camera-title" },
-          el("a", { class: "button icon-only", href: "#/", "aria-label": "All cameras", title: "All cameras" }, icon("back")),
+          el(
+            "a",
+            {
+              class: "button icon-only",
+              href: "#/",
+              "aria-label": "All cameras",
+              title: "All cameras",
+            },
+            icon("back"),
+          ),
           this.heading,
           this.#chip.node,
         ),
@@ -153,7 +186,12 @@ export class CameraPage {
     say(this.#detail, seen.sure ? "" : seen.detail);
     const waiting = seen.sure && !this.#drawn;
     say(this.#veil.firstChild, waiting ? "Waiting for a picture" : seen.sure ? "" : seen.label);
-    say(this.#veil.lastChild, seen.sure || seen.label === "Unknown" ? "" : `since ${clock(seen.label === "No picture" ? Date.now() / 1000 - since : view.since)}`);
+    say(
+      this.#veil.lastChild,
+      seen.sure || seen.label === "Unknown"
+        ? ""
+        : `since ${clock(seen.label === "No picture" ? Date.now() / 1000 - since : view.since)}`,
+    );
     const known = connected && view.state === "live";
     say(this.#figures.fps, known ? rate(view.fps) : "–");
     say(this.#figures.age, seconds(known ? ageOf(view, quiet, now - live.saidAt) : null));
@@ -188,8 +226,20 @@ export class CameraPage {
     const way = (name, label, drawing) =>
       name === undefined
         ? null
-        : el("a", { class: "button", href: `#/camera/${encodeURIComponent(name)}`, "aria-label": `${label} camera: ${name}` }, drawing === "back" ? [icon(drawing), el("span", {}, name)] : [el("span", {}, name), icon(drawing)]);
-    this.#siblings.replaceChildren(...[way(wanted[0], "Previous", "back"), way(wanted[1], "Next", "next")].filter(Boolean));
+        : el(
+            "a",
+            {
+              class: "button",
+              href: `#/camera/${encodeURIComponent(name)}`,
+              "aria-label": `${label} camera: ${name}`,
+            },
+            drawing === "back"
+              ? [icon(drawing), el("span", {}, name)]
+              : [el("span", {}, name), icon(drawing)],
+          );
+    this.#siblings.replaceChildren(
+      ...[way(wanted[0], "Previous", "back"), way(wanted[1], "Next", "next")].filter(Boolean),
+    );
   }
 
   #vacant(state) {
@@ -228,6 +278,8 @@ export class CameraPage {
 }
 
 function derainedShare(moments) {
-  const known = moments.map((moment) => moment.derained).filter((value) => value !== null && value !== undefined);
+  const known = moments
+    .map((moment) => moment.derained)
+    .filter((value) => value !== null && value !== undefined);
   return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : 0;
 }

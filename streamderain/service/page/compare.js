@@ -10,8 +10,13 @@ export class Compare {
   #handle = el(
     "div",
     {
-      class: "split", role: "slider", tabindex: "0", "aria-label": "Where before ends and after begins",
-      "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal",
+      class: "split",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": "Where before ends and after begins",
+      "aria-valuemin": "0",
+      "aria-valuemax": "100",
+      "aria-orientation": "horizontal",
     },
     el("span", { class: "knob", "aria-hidden": "true" }),
   );
@@ -23,7 +28,11 @@ export class Compare {
   #position = 50;
 
   constructor(name) {
-    mark(this.#canvas, "aria-label", `Live picture of ${name}: as it came left of the slider, derained right of it`);
+    mark(
+      this.#canvas,
+      "aria-label",
+      `Live picture of ${name}: as it came left of the slider, derained right of it`,
+    );
     this.node = el("div", { class: "compare" }, this.#canvas, ...this.#tags, this.#handle);
     this.node.addEventListener("pointerdown", (event) => this.#grab(event));
     this.node.addEventListener("pointermove", (event) => {
@@ -65,8 +74,14 @@ export class Compare {
   #key(event) {
     const step = event.shiftKey ? LEAP : STEP;
     const moves = {
-      ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step,
-      PageDown: -LEAP, PageUp: LEAP, Home: -100, End: 100,
+      ArrowLeft: -step,
+      ArrowDown: -step,
+      ArrowRight: step,
+      ArrowUp: step,
+      PageDown: -LEAP,
+      PageUp: LEAP,
+      Home: -100,
+      End: 100,
     };
     if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
@@ -93,7 +108,8 @@ export class Compare {
     const at = Math.round((width * this.#position) / 100);
     const context = this.#canvas.getContext("2d", { alpha: false });
     if (at > 0) context.drawImage(pair, 0, 0, at, height, 0, 0, at, height);
-    if (at < width) context.drawImage(pair, width + at, 0, width - at, height, at, 0, width - at, height);
+    if (at < width)
+      context.drawImage(pair, width + at, 0, width - at, height, at, 0, width - at, height);
   }
 
   close() {

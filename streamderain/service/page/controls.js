@@ -9,7 +9,11 @@ const MODES = [
   ["on", "On", "Every frame is derained"],
   ["off", "Off", "Frames pass as they came"],
 ];
-const STILLS = [["before", "Before"], ["after", "After"], ["both", "Both"]];
+const STILLS = [
+  ["before", "Before"],
+  ["after", "After"],
+  ["both", "Both"],
+];
 
 export class Controls {
   #app;
@@ -36,14 +40,22 @@ export class Controls {
       el("legend", {}, "Derain"),
       MODES.map(([mode, label]) => {
         const radio = el("input", {
-          type: "radio", name: group, value: mode, on: { change: () => this.#steer({ mode }) },
+          type: "radio",
+          name: group,
+          value: mode,
+          on: { change: () => this.#steer({ mode }) },
         });
         this.#radios.set(mode, radio);
         return el("label", {}, radio, el("span", {}, label));
       }),
     );
     const button = (drawing, word, action, kind = "") =>
-      el("button", { type: "button", class: `button ${kind}`, on: { click: action } }, icon(drawing), word);
+      el(
+        "button",
+        { type: "button", class: `button ${kind}`, on: { click: action } },
+        icon(drawing),
+        word,
+      );
     this.#pause = button("pause", this.#pauseWord, () => this.#steer({ paused: !this.#paused }));
     this.#edit = button("edit", "Change", () => app.edit(name));
     this.#remove = button("trash", "Remove", () => this.#drop(), "danger");
@@ -63,7 +75,10 @@ export class Controls {
           el(
             "a",
             {
-              class: "button", href: snapshot(name, view, "jpeg"), target: "_blank", rel: "noopener",
+              class: "button",
+              href: snapshot(name, view, "jpeg"),
+              target: "_blank",
+              rel: "noopener",
               "aria-label": `Snapshot ${label.toLowerCase()}, opens in a new tab`,
             },
             label,

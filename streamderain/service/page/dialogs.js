@@ -13,8 +13,16 @@ import { el, fresh, say } from "./dom.js";
 export function open({ title, parts, action, danger, submit, closed }) {
   const id = fresh("dialog");
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
-  const send = el("button", { type: "submit", class: `button main ${danger ? "danger" : ""}` }, action);
-  const cancel = el("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, "Cancel");
+  const send = el(
+    "button",
+    { type: "submit", class: `button main ${danger ? "danger" : ""}` },
+    action,
+  );
+  const cancel = el(
+    "button",
+    { type: "button", class: "button", on: { click: () => dialog.close() } },
+    "Cancel",
+  );
   const form = el(
     "form",
     { class: "dialog-form", novalidate: true },
@@ -61,8 +69,12 @@ export function open({ title, parts, action, danger, submit, closed }) {
 export function confirm({ title, text, action }) {
   return new Promise((resolve) => {
     open({
-      title, action, danger: true, parts: [el("p", {}, text)],
-      submit: async () => {}, closed: (value) => resolve(value === "done"),
+      title,
+      action,
+      danger: true,
+      parts: [el("p", {}, text)],
+      submit: async () => {},
+      closed: (value) => resolve(value === "done"),
     });
   });
 }
@@ -82,7 +94,10 @@ export function tokenField() {
   const token = field(
     "Token",
     el("input", {
-      type: "password", name: "token", required: true, autocomplete: "current-password",
+      type: "password",
+      name: "token",
+      required: true,
+      autocomplete: "current-password",
       "data-wrong": "Enter the token.",
     }),
     "It stands in the configuration as service.token.",
@@ -93,7 +108,9 @@ export function tokenField() {
 /** Asks for the token; `done(session)` is called once the server took it. */
 export function signIn(done) {
   open({
-    title: "Sign in", action: "Sign in", parts: tokenField(),
+    title: "Sign in",
+    action: "Sign in",
+    parts: tokenField(),
     submit: async (data) => done(await enter(data.get("token"))),
   });
 }

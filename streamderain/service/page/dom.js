@@ -61,7 +61,8 @@ export function mark(node, name, value) {
 /** Makes a list hold these children in this order, and leaves alone those that are in place. */
 export function arrange(parent, children) {
   children.forEach((child, place) => {
-    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+    if (parent.children[place] !== child)
+      parent.insertBefore(child, parent.children[place] ?? null);
   });
   while (parent.children.length > children.length) parent.lastElementChild.remove();
 }

@@ -23,7 +23,12 @@ class Rows {
 }
 
 function card(title, note, body) {
-  const head = el("div", { class: "card-head" }, el("h2", {}, title), note ? el("span", { class: "hint" }, note) : null);
+  const head = el(
+    "div",
+    { class: "card-head" },
+    el("h2", {}, title),
+    note ? el("span", { class: "hint" }, note) : null,
+  );
   return el("section", { class: "card", "aria-label": title }, head, body);
 }
 

@@ -8,14 +8,23 @@ const NAME = "[A-Za-z0-9._\\-]{1,64}";
 const HIDDEN = "***"; // what the server gives in place of a secret
 
 function input(name, value, more = {}) {
-  return el("input", { name, value: value ?? "", autocomplete: "off", spellcheck: "false", autocapitalize: "none", ...more });
+  return el("input", {
+    name,
+    value: value ?? "",
+    autocomplete: "off",
+    spellcheck: "false",
+    autocapitalize: "none",
+    ...more,
+  });
 }
 
 function select(name, value, options) {
   return el(
     "select",
     { name },
-    options.map(([option, label]) => el("option", { value: option, selected: option === value }, label)),
+    options.map(([option, label]) =>
+      el("option", { value: option, selected: option === value }, label),
+    ),
   );
 }
 
@@ -51,7 +60,9 @@ export function cameraOf(data, known) {
   optional("resize", text("resize"));
   camera.gate = { ...known.gate, always: text("always") === "yes" };
   if (JSON.stringify({ ...camera, password: "" }).includes(HIDDEN)) {
-    throw new Error("An output of this camera has a password, which isn’t told here. Change the camera in the configuration file.");
+    throw new Error(
+      "An output of this camera has a password, which isn’t told here. Change the camera in the configuration file.",
+    );
   }
   return camera;
 }
@@ -74,7 +85,9 @@ export function editCamera(name, told, done) {
         : field(
             "Name",
             input("name", "", {
-              required: true, pattern: NAME, maxlength: 64,
+              required: true,
+              pattern: NAME,
+              maxlength: 64,
               "data-wrong": "A name has 1 to 64 letters, digits, dots, dashes and underscores.",
             }),
             "Letters, digits, dots, dashes, underscores. It goes into every message.",
@@ -82,7 +95,9 @@ export function editCamera(name, told, done) {
       field(
         "Source",
         input("source", known.source, {
-          required: true, placeholder: "rtsp://10.0.0.5:554/live", inputmode: "url",
+          required: true,
+          placeholder: "rtsp://10.0.0.5:554/live",
+          inputmode: "url",
           "data-wrong": "Enter the camera’s address, such as rtsp://10.0.0.5:554/live.",
         }),
         "rtsp://, rtsps://, http(s)://, a file, /dev/video0, or scene:heavy.",
@@ -94,7 +109,9 @@ export function editCamera(name, told, done) {
         field(
           "Password",
           input("password", "", {
-            type: "password", autocomplete: "new-password", required: kept,
+            type: "password",
+            autocomplete: "new-password",
+            required: kept,
             "data-wrong": "Enter the camera’s password again; it isn’t told here.",
           }),
           kept ? "Enter it again: passwords are never shown, nor kept through a change." : null,
@@ -107,28 +124,46 @@ export function editCamera(name, told, done) {
         el(
           "div",
           { class: "pair" },
-          field("RTSP over", select("transport", known.transport ?? "tcp", [["tcp", "TCP"], ["udp", "UDP"]])),
+          field(
+            "RTSP over",
+            select("transport", known.transport ?? "tcp", [
+              ["tcp", "TCP"],
+              ["udp", "UDP"],
+            ]),
+          ),
           field(
             "Derain",
-            select("always", known.gate?.always ? "yes" : "no", [["no", "When it rains"], ["yes", "Every frame"]]),
+            select("always", known.gate?.always ? "yes" : "no", [
+              ["no", "When it rains"],
+              ["yes", "Every frame"],
+            ]),
           ),
           field(
             "Frames a second, at most",
             input("max_fps", known.max_fps, {
-              type: "number", min: "0.1", max: "1000", step: "any", placeholder: "all",
+              type: "number",
+              min: "0.1",
+              max: "1000",
+              step: "any",
+              placeholder: "all",
               "data-wrong": "Frames a second are a number from 0.1 to 1000, or nothing for all.",
             }),
           ),
           field(
             "Scale to",
             input("resize", size, {
-              pattern: "[0-9]+x[0-9]+", placeholder: "1280x720",
+              pattern: "[0-9]+x[0-9]+",
+              placeholder: "1280x720",
               "data-wrong": "A size is WIDTHxHEIGHT, such as 1280x720.",
             }),
           ),
         ),
       ),
-      el("p", { class: "hint" }, "Holds until streamderain ends; the configuration file stays as it is."),
+      el(
+        "p",
+        { class: "hint" },
+        "Holds until streamderain ends; the configuration file stays as it is.",
+      ),
     ],
     submit: async (data) => {
       const id = name ?? data.get("name").trim();

@@ -29,8 +29,10 @@ export function runs(moments, key, most, now) {
   return found;
 }
 
-const line = (run) => run.map(([x, y], place) => `${place ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
-const area = (run) => `${line(run)}L${run.at(-1)[0].toFixed(1)} ${HEIGHT}L${run[0][0].toFixed(1)} ${HEIGHT}Z`;
+const line = (run) =>
+  run.map(([x, y], place) => `${place ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+const area = (run) =>
+  `${line(run)}L${run.at(-1)[0].toFixed(1)} ${HEIGHT}L${run[0][0].toFixed(1)} ${HEIGHT}Z`;
 
 /** Rounds up to a figure that reads well at the top of a drawing. */
 function ceiling(value) {
@@ -58,8 +60,16 @@ export class Chart {
     const id = fresh("chart");
     this.#drawing = svg(
       "svg",
-      { viewBox: `0 0 ${WIDTH} ${HEIGHT + 6}`, preserveAspectRatio: "none", role: "img", class: "chart" },
-      svg("path", { class: "chart-grid", d: `M0 1H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}` }),
+      {
+        viewBox: `0 0 ${WIDTH} ${HEIGHT + 6}`,
+        preserveAspectRatio: "none",
+        role: "img",
+        class: "chart",
+      },
+      svg("path", {
+        class: "chart-grid",
+        d: `M0 1H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}`,
+      }),
       this.#area,
       this.#line,
       this.#band,
@@ -70,7 +80,13 @@ export class Chart {
       el("div", { class: "card-head" }, el("h2", { id }, options.title), this.#now),
       this.#top,
       this.#drawing,
-      el("p", { class: "chart-axis", "aria-hidden": "true" }, el("span", {}, "2 minutes ago"), options.band ? el("span", { class: "chart-key" }, "derained") : null, el("span", {}, "now")),
+      el(
+        "p",
+        { class: "chart-axis", "aria-hidden": "true" },
+        el("span", {}, "2 minutes ago"),
+        options.band ? el("span", { class: "chart-key" }, "derained") : null,
+        el("span", {}, "now"),
+      ),
       this.#words,
       el(
         "details",
@@ -79,7 +95,16 @@ export class Chart {
         el(
           "table",
           {},
-          el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Time"), el("th", { scope: "col" }, options.title))),
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              el("th", { scope: "col" }, "Time"),
+              el("th", { scope: "col" }, options.title),
+            ),
+          ),
           this.#body,
         ),
       ),
@@ -111,7 +136,9 @@ export class Chart {
     const step = Math.max(1, Math.ceil(known.length / ROWS));
     const rows = known.filter((_, place) => (known.length - 1 - place) % step === 0).reverse();
     this.#body.replaceChildren(
-      ...rows.map((moment) => el("tr", {}, el("td", {}, clock(moment.t)), el("td", {}, format(moment[key])))),
+      ...rows.map((moment) =>
+        el("tr", {}, el("td", {}, clock(moment.t)), el("td", {}, format(moment[key]))),
+      ),
     );
   }
 }
@@ -121,6 +148,9 @@ function stripes(moments, key, now) {
   const width = WIDTH / SPAN_S;
   return moments
     .filter((moment) => (moment[key] ?? 0) > 0.5)
-    .map((moment) => `M${(WIDTH * (1 - (now - moment.t) / SPAN_S) - width).toFixed(1)} ${HEIGHT + 4.5}h${(width * 1.05).toFixed(2)}`)
+    .map(
+      (moment) =>
+        `M${(WIDTH * (1 - (now - moment.t) / SPAN_S) - width).toFixed(1)} ${HEIGHT + 4.5}h${(width * 1.05).toFixed(2)}`,
+    )
     .join("");
 }

@@ -9,7 +9,11 @@ export function takeApart(buffer) {
   const bytes = new DataView(buffer);
   const length = bytes.getUint8(0);
   const name = new TextDecoder().decode(new Uint8Array(buffer, 1, length));
-  return { name, version: bytes.getBigUint64(1 + length), jpeg: new Uint8Array(buffer, 9 + length) };
+  return {
+    name,
+    version: bytes.getBigUint64(1 + length),
+    jpeg: new Uint8Array(buffer, 9 + length),
+  };
 }
 
 /**
@@ -41,7 +45,10 @@ class Freshness {
 
   /** Seconds since the newest frame that left, and the camera's usual rate. */
   at(now) {
-    return { since: this.#since === null ? null : this.#since + (now - this.#at) / 1000, fps: this.#fps };
+    return {
+      since: this.#since === null ? null : this.#since + (now - this.#at) / 1000,
+      fps: this.#fps,
+    };
   }
 }
 

@@ -32,7 +32,12 @@ export function meter(label) {
 /** A camera's state, as a dot and a word in a colour. */
 export function chip() {
   const word = el("span");
-  const node = el("span", { class: "chip" }, el("span", { class: "dot", "aria-hidden": "true" }), word);
+  const node = el(
+    "span",
+    { class: "chip" },
+    el("span", { class: "dot", "aria-hidden": "true" }),
+    word,
+  );
   return {
     node,
     set(tone, label) {
@@ -121,7 +126,8 @@ export class Tile {
 
   #overlay(seen, frozen) {
     let words = [seen.label, seen.detail];
-    if (seen.sure) words = [frozen ? "Picture frozen" : this.#drawn ? "" : "Waiting for a picture", ""];
+    if (seen.sure)
+      words = [frozen ? "Picture frozen" : this.#drawn ? "" : "Waiting for a picture", ""];
     else if (seen.label === "No picture") words = [seen.detail, ""];
     this.#waiting = seen.sure && !frozen && !this.#drawn;
     this.#veil.hidden = !words[0];

@@ -9,7 +9,11 @@ const FAST = 10; // frames a second on the wall,
 const SLOW = 5; // where many are to be seen,
 const CALM = 1; // and for people who asked for less motion
 const MANY = 9;
-const SIZES = [["s", "Small"], ["m", "Medium"], ["l", "Large"]];
+const SIZES = [
+  ["s", "Small"],
+  ["m", "Medium"],
+  ["l", "Large"],
+];
 const KEPT = "streamderain.tiles";
 
 function kept() {
@@ -57,7 +61,12 @@ export class Wall {
     this.heading = el("h1", { tabindex: "-1" }, "Cameras");
     this.#freeze = el(
       "button",
-      { type: "button", class: "button", "aria-pressed": "false", on: { click: () => this.#toggle() } },
+      {
+        type: "button",
+        class: "button",
+        "aria-pressed": "false",
+        on: { click: () => this.#toggle() },
+      },
       icon("pause"),
       "Freeze pictures",
     );
@@ -69,7 +78,9 @@ export class Wall {
       this.#troubled,
       this.#list,
     );
-    this.#watching = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "80px" });
+    this.#watching = new IntersectionObserver((entries) => this.#seen(entries), {
+      rootMargin: "80px",
+    });
     this.#measuring = new ResizeObserver(() => this.#wish());
     this.#measuring.observe(this.#list);
     this.#calm.addEventListener("change", this.#wishLater);
@@ -91,7 +102,11 @@ export class Wall {
           "label",
           { title: label },
           el("input", {
-            type: "radio", name: "tiles", value: size, checked: size === now, "aria-label": label,
+            type: "radio",
+            name: "tiles",
+            value: size,
+            checked: size === now,
+            "aria-label": label,
             on: { change: () => choose(size) },
           }),
           el("span", { "aria-hidden": "true" }, size.toUpperCase()),
@@ -155,7 +170,10 @@ export class Wall {
   #attend(troubled) {
     this.#troubled.hidden = troubled.length === 0;
     const wanted = troubled.map(([name, seen]) => `${name} · ${seen.label}`);
-    if (wanted.join("\n") === [...this.#trouble.children].map((item) => item.textContent).join("\n")) return;
+    if (
+      wanted.join("\n") === [...this.#trouble.children].map((item) => item.textContent).join("\n")
+    )
+      return;
     this.#trouble.replaceChildren(
       ...troubled.map(([name, seen]) =>
         el(
@@ -188,7 +206,10 @@ export class Wall {
         if (!known) this.#watching.observe(tile.frame);
       }
       this.#tiles = tiles;
-      arrange(this.#list, [...tiles.values()].map((tile) => tile.node));
+      arrange(
+        this.#list,
+        [...tiles.values()].map((tile) => tile.node),
+      );
     }
     this.#vacant(cameras);
     this.#sharpen(cameras);
@@ -232,7 +253,12 @@ export class Wall {
           : "Add cameras to the configuration file, or sign in with the token to add them here.",
       ),
       may
-        ? el("button", { type: "button", class: "button main", on: { click: () => this.#app.edit(null) } }, icon("plus"), "Add camera")
+        ? el(
+            "button",
+            { type: "button", class: "button main", on: { click: () => this.#app.edit(null) } },
+            icon("plus"),
+            "Add camera",
+          )
         : null,
     );
   }
@@ -256,6 +282,13 @@ function skeleton() {
   return el(
     "div",
     { class: "wall skeletons", "aria-hidden": "true" },
-    [1, 2, 3, 4].map(() => el("div", { class: "tile skeleton" }, el("div", { class: "frame" }), el("div", { class: "caption" }))),
+    [1, 2, 3, 4].map(() =>
+      el(
+        "div",
+        { class: "tile skeleton" },
+        el("div", { class: "frame" }),
+        el("div", { class: "caption" }),
+      ),
+    ),
   );
 }

@@ -54,7 +54,12 @@ export function look(view, connected, quiet) {
   }
   const [tone, label, detail] = STATES[view.state] ?? ["off", view.state, ""];
   if (view.state === "live" && quiet !== null) {
-    return { tone: "warn", label: "No picture", detail: `No picture for ${seconds(quiet)}`, sure: false };
+    return {
+      tone: "warn",
+      label: "No picture",
+      detail: `No picture for ${seconds(quiet)}`,
+      sure: false,
+    };
   }
   return { tone, label, detail: view.message || detail, sure: view.state === "live" };
 }
@@ -93,7 +98,8 @@ export const share = (value) =>
   value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`;
 export const count = (value) => (value ?? 0).toLocaleString("en");
 export const millis = (value) =>
-  value === null || value === undefined ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  value === null || value === undefined
+    ? "–"
+    : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 export const plural = (number, one, many) => `${number} ${number === 1 ? one : many}`;
-export const clock = (unix) =>
-  new Date(unix * 1000).toLocaleTimeString("en-GB", { hour12: false });
+export const clock = (unix) => new Date(unix * 1000).toLocaleTimeString("en-GB", { hour12: false });
