@@ -51,7 +51,7 @@ def zeromq(address, **settings):
 
 
 def scene(address, rain="heavy", **settings):
-    return {"source": f"scene:{rain}?size=64x48&fps=50", "outputs": [zeromq(address)], **settings}
+    return {"source": f"scene:{rain}?size=64x48&fps=20", "outputs": [zeromq(address)], **settings}
 
 
 class Running:
@@ -379,7 +379,7 @@ def test_a_report_says_all_that_there_is_to_say(address):
             lambda: (r := control.camera("a")).state == "live" and r.history and r.size and r
         )
         assert (report.camera, report.state, report.mode) == ("a", "live", "auto")
-        assert report.source == "scene:heavy?size=64x48&fps=50"
+        assert report.source == "scene:heavy?size=64x48&fps=20"
         assert report.size == (64, 48)
         assert began - 5 < report.since <= time.time()
         assert report.since == control.camera("a").since
@@ -388,7 +388,7 @@ def test_a_report_says_all_that_there_is_to_say(address):
         derained = report.stats.count.derained
         assert derained - 5 <= report.latency["network"].frames <= derained
         assert report.latency["total"].quantile(0.5) <= 5
-        until(lambda: control.camera("a").fps > 20)
+        until(lambda: control.camera("a").fps > 8)
         moment = until(lambda: (h := control.camera("a").history)[-1].derained and h[-1])
         assert moment.rain > 0.5
         assert moment.latency_ms > 0
