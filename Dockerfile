@@ -12,15 +12,15 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY streamderain streamderain
 COPY models models
-RUN python -m venv /opt/streamderain \
-    && /opt/streamderain/bin/pip install ".[${EXTRAS}]" \
+RUN python -m venv --without-pip /opt/streamderain \
+    && pip --python /opt/streamderain/bin/python install ".[${EXTRAS}]" \
     && /opt/streamderain/bin/streamderain models > /dev/null
 
 FROM python:${PYTHON}-slim-bookworm
 LABEL org.opencontainers.image.title="streamderain" \
       org.opencontainers.image.description="Takes the rain out of surveillance video" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/streamderain --create-home streamderain \
+RUN useradd --no-log-init --uid 10001 --user-group --home-dir /var/lib/streamderain --create-home streamderain \
     && install -d -o streamderain -g streamderain /var/cache/streamderain /etc/streamderain
 COPY --from=build /opt/streamderain /opt/streamderain
 # What drivers give to the container, where there is an NVIDIA GPU: computing, and encoding video.
