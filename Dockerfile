@@ -12,6 +12,8 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY streamderain streamderain
 COPY models models
+# What is installed is this very folder; its dependencies have ranges that are tested.
+# hadolint ignore=DL3013
 RUN python -m venv --without-pip /opt/streamderain \
     && pip --python /opt/streamderain/bin/python install ".[${EXTRAS}]" \
     && /opt/streamderain/bin/streamderain models > /dev/null
