@@ -32,7 +32,7 @@ STOP_S = 2
 CONNECTIONS_MOST = 512
 """More aren't accepted: cameras and files need descriptors too."""
 
-SILENT_S = 20.0
+SILENT_S = 10.0
 """A connection that asks for nothing is closed."""
 
 SEND_BUFFER = 256 * 1024
@@ -53,10 +53,14 @@ class _Protocol(H11Protocol):
             return
         self.loop.call_later(SILENT_S, self._hang_up_if_silent)
 
-    def _hang_up_if_silent(self) -> None:
+    def _hang_up_if_silent(self, *, is_sure: bool = False) -> None:
         asked: object = self.scope
-        if asked is None and self in self.connections:
+        if asked is not None or self not in self.connections:
+            return
+        if is_sure:
             self.transport.abort()
+        else:  # after a moment in which the machine stood still, a request may just wait here
+            self.loop.call_later(1.0, lambda: self._hang_up_if_silent(is_sure=True))
 
 
 class WebService:
