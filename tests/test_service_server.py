@@ -1,0 +1,93 @@
+"""The web service's own thread and sockets, in this process, with a control that is made up."""
+
+import socket
+import threading
+
+import httpx2
+import pytest
+
+from streamderain.errors import OutputError
+from streamderain.service import server as server_module
+from streamderain.service.server import WebService
+from tests.fake_control import FakeControl, settings
+from tests.waiting import until
+
+
+@pytest.fixture
+def served():
+    service = WebService(settings(address="127.0.0.1:0"))
+    service.start(FakeControl("gate"), lambda text: text)
+    yield service
+    service.stop()
+
+
+def port_of(service):
+    return int(service.address.rstrip("/").rpartition(":")[2])
+
+
+def connect(service):
+    plain = socket.create_connection(("127.0.0.1", port_of(service)))
+    plain.settimeout(10)
+    return plain
+
+
+def is_hung_up(plain):
+    """Wait until the other side has closed a connection, in whichever way."""
+    try:
+        return plain.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_it_answers_until_it_is_stopped_and_gives_its_port_back():
+    service = WebService(settings(address="127.0.0.1:0"))
+    port = port_of(service)
+    service.start(FakeControl("gate"), lambda text: text)
+    assert httpx2.get(f"{service.address}healthz").json()["ok"]
+    with pytest.raises(OutputError, match="is in use"):
+        WebService(settings(address=f"127.0.0.1:{port}"))
+    service.stop()
+    service.stop()
+    names = [thread.name for thread in threading.enumerate()]
+    assert "service" not in names
+    again = WebService(settings(address=f"127.0.0.1:{port}"))
+    again.stop()
+
+
+def test_it_is_found_over_ipv6_too():
+    try:
+        service = WebService(settings(address="[::1]:0"))
+    except OutputError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    service.start(FakeControl("gate"), lambda text: text)
+    assert service.address.startswith("http://[::1]:")
+    assert httpx2.get(f"{service.address}healthz").json()["ok"]
+    service.stop()
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch, served):
+    monkeypatch.setattr(server_module, "SILENT_S", 0.1)
+    with connect(served) as silent, connect(served) as half:
+        half.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert is_hung_up(silent) and is_hung_up(half)
+
+
+def test_there_may_not_be_too_many_connections(monkeypatch, served):
+    monkeypatch.setattr(server_module, "CONNECTIONS_MOST", 3)
+    kept = [connect(served) for _ in range(3)]
+    with connect(served) as plain:
+        assert is_hung_up(plain)
+    for plain in kept:
+        plain.close()
+    until(lambda: _is_answered(served))
+
+
+def _is_answered(service):
+    try:
+        return httpx2.get(f"{service.address}healthz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_the_token_is_hidden(served):
+    assert served.hide("the a-token-of-the-tests!") == "the ***!"
