@@ -1,6 +1,8 @@
 """The ``service:`` section, and how the web service is opened."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -135,3 +137,12 @@ def test_problems_of_a_camera_over_rest_are_named_by_their_keys():
         "source: is missing",
         "sorce: unknown key; did you mean source?",
     ]
+
+
+def test_no_web_library_is_loaded_where_there_is_no_service():
+    code = "import streamderain.live.running, streamderain.cli, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    assert not loaded & {"starlette", "uvicorn", "websockets", "prometheus_client", "anyio"}

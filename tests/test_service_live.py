@@ -228,3 +228,18 @@ def test_a_picture_that_can_not_be_made_costs_the_viewer_nothing_else(viewer, co
 def test_the_messages_of_pictures_begin_with_their_camera():
     shot = live_module.Shot(2**40 + 5, b"\xff\xd8")
     assert live_module.pack("gate", shot) == b"\x04gate\x00\x00\x01\x00\x00\x00\x00\x05\xff\xd8"
+
+
+def test_who_signs_out_sees_nothing_more(control):
+    with client_of(control, address="0.0.0.0:8080") as client:
+        base = "http://127.0.0.1:8080/api/v1/session"
+        client.post(base, json={"token": TOKEN})
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        with client.websocket_connect(LIVE, headers={"cookie": cookie}) as socket:
+            viewer = Viewer(socket)
+            viewer.report()
+            client.delete(base)
+            with pytest.raises(WebSocketDisconnect) as closed:
+                while True:
+                    viewer.report()
+            assert closed.value.code == 1008

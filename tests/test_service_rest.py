@@ -409,3 +409,26 @@ def test_the_openapi_document_is_made_of_what_is_there(client):
     assert references <= known
     described = document["components"]["schemas"]["CameraConfig"]["properties"]
     assert described["staleness"]["description"]
+
+
+def test_wrong_tokens_are_logged_but_not_each_of_them(client, caplog):
+    for _ in range(5):
+        client.get(f"{API}/cameras", headers={"Authorization": "Bearer guess"})
+        client.post(f"{API}/session", json={"token": "guess"})
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["somebody at testclient gave a wrong token"]
+
+
+def test_changes_are_logged_in_a_line_of_their_own(client, caplog):
+    caplog.set_level("INFO", "streamderain")
+    client.delete(f"{API}/cameras/a%0ab", headers=BEARER)
+    client.delete(f"{API}/cameras/gate", headers=BEARER)
+    assert [record.getMessage() for record in caplog.records if "by" in record.getMessage()] == [
+        "DELETE /api/v1/cameras/a%0Ab by testclient: 404",
+        "DELETE /api/v1/cameras/gate by testclient: 204",
+    ]
+
+
+def test_the_head_of_a_stream_ends(client):
+    answer = client.head(f"{API}/cameras/gate/stream.mjpeg")
+    assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -146,7 +147,7 @@ async def _http_error(request: Request, problem: Exception) -> Response:
 
 
 async def _defect(request: Request, problem: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=problem)
+    log.error("%s %s failed", request.method, quote(request.scope["path"]), exc_info=problem)
     return error(500, "this is a defect of streamderain; its log says more")
 
 

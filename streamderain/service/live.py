@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
@@ -63,14 +64,20 @@ class LiveView:
             return
         await socket.accept()
         with self._viewers.watching(), contextlib.suppress(WebSocketDisconnect):
-            await _Client(socket, self._viewers).serve()
+            await _Client(socket, self._viewers, self._may_read).serve()
+
+    def _may_read(self, socket: WebSocket) -> bool:
+        head = head_of(HTTPConnection(socket.scope))
+        return self._guard.refuse(head, Access.READ) is None
 
 
 class _Client:
     """One that watches."""
 
-    def __init__(self, socket: WebSocket, viewers: Viewers) -> None:
-        self._socket, self._viewers = socket, viewers
+    def __init__(
+        self, socket: WebSocket, viewers: Viewers, may_read: Callable[[WebSocket], bool]
+    ) -> None:
+        self._socket, self._viewers, self._may_read = socket, viewers, may_read
         self._feed = Feed()
         self._wake = asyncio.Event()
 
@@ -79,11 +86,11 @@ class _Client:
         listening.add_done_callback(lambda _: self._wake.set())
         try:
             with self._viewers.reading(self._wake):
-                await self._talk(listening)
+                reason = await self._talk(listening)
             if listening.done():
                 listening.result()
             else:
-                await self._socket.close(1001, "the service ends")
+                await self._socket.close(*reason)
         except Stuck:
             self._viewers.tally.stuck += 1
         except ValidationError as problem:
@@ -110,17 +117,21 @@ class _Client:
                 self._feed.ack(said.ack)
             self._wake.set()
 
-    async def _talk(self, listening: asyncio.Future[None]) -> None:
+    async def _talk(self, listening: asyncio.Future[None]) -> tuple[int, str]:
+        """Send until the client goes, or has to; returns with which words it is let go."""
         told = 0
         while not listening.done() and not self._viewers.closing.is_set():
             self._wake.clear()
             if self._viewers.reports != told:
                 told = self._viewers.reports
+                if not self._may_read(self._socket):
+                    return 1008, "signed out"
                 await self._send_text(self._viewers.report)
             due = self._feed.due(time.monotonic())[:AT_ONCE]
             await asyncio.gather(*(self._make(camera) for camera in due))
             if not due:
                 await self._sleep()
+        return 1001, "the service ends"
 
     async def _sleep(self) -> None:
         """Wait for what comes first: something to send, or something that the client says."""

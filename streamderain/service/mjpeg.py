@@ -54,7 +54,10 @@ class MjpegResponse(Response):
                         "headers": self.raw_headers,
                     }
                 )
-                await self._stream(scope, send, gone)
+                if scope["method"] == "HEAD":
+                    await send({"type": "http.response.body", "body": b""})
+                else:
+                    await self._stream(scope, send, gone)
         except Stuck:
             self._viewers.tally.stuck += 1
         finally:

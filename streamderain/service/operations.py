@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -104,6 +105,16 @@ class Call:
         """The camera's id in the path."""
         return str(self.request.path_params["id"])
 
+    @property
+    def client(self) -> str:
+        """The address that it came from, for the log."""
+        return self.request.client.host if self.request.client else "?"
+
+    def note_wrong_token(self) -> None:
+        """Log that somebody tries tokens."""
+        if self.guard.note_wrong():
+            log.warning("somebody at %s gave a wrong token", self.client)
+
     async def away(self, work: Callable[..., Result], *given: Any) -> Result:
         """Do what may take seconds in another thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, work, *given)
@@ -188,6 +199,8 @@ async def serve(operation: Operation, call: Call, hide: Callable[[str], str]) ->
     if refusal is not None:
         answer = error(refusal.status, refusal.error)
         if refusal.status == 401:
+            if "authorization" in call.request.headers:
+                call.note_wrong_token()
             answer.headers["WWW-Authenticate"] = 'Bearer realm="streamderain"'
         return answer
     try:
@@ -200,9 +213,8 @@ async def serve(operation: Operation, call: Call, hide: Callable[[str], str]) ->
         )
         answer = error(status, hide(str(problem)))
     if operation.access is Access.CHANGE:
-        client = call.request.client.host if call.request.client else "?"
-        path = call.request.url.path
-        log.info("%s %s by %s: %d", operation.method, path, client, answer.status_code)
+        path = quote(call.request.scope["path"])
+        log.info("%s %s by %s: %d", operation.method, path, call.client, answer.status_code)
     return answer
 
 

@@ -31,6 +31,9 @@ SESSION_S = 30 * 86400
 REVOKED_MOST = 10_000
 """Sessions that were ended early and are remembered until they would have ended anyway."""
 
+SAY_S = 10.0
+"""Wrong tokens are said at most so often."""
+
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """Headers by which a reverse proxy gives away that the request isn't this machine's own."""
 
@@ -98,6 +101,7 @@ class Guard:
         self._token = config.token.encode() if config.token is not None else None
         self._key = hmac.digest(self._token or secrets.token_bytes(32), b"session", "sha256")
         self._revoked: dict[str, float] = {}
+        self._said_at = float("-inf")
 
     @property
     def has_token(self) -> bool:
@@ -134,6 +138,14 @@ class Guard:
             return None
         body = f"{int(self._clock()) + SESSION_S}.{secrets.token_hex(16)}"
         return f"{body}.{self._sign(body)}"
+
+    def note_wrong(self) -> bool:
+        """Note that a wrong token came; return whether that is to be said: not at every try."""
+        now = self._clock()
+        if now - self._said_at < SAY_S:
+            return False
+        self._said_at = now
+        return True
 
     def end_session(self, head: Head) -> None:
         """End the session of a request, if it has one."""

@@ -55,6 +55,7 @@ class _System:
             )
         cookie = call.guard.open_session(call.body.token)
         if cookie is None:
+            call.note_wrong_token()
             return error(401, "the token is wrong; it is service.token of the configuration")
         answer = shown(SessionView(may_read=True, may_change=True, token_needed=False))
         answer.set_cookie(
