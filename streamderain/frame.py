@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Colour", "Frame", "Pixels", "SourceFormat"]
+__all__ = ["Colour", "Frame", "Pixels", "SourceFormat", "Step"]
 
 Pixels = NDArray[np.uint8]
 """uint8 H×W×3, RGB, full range, C-contiguous."""
@@ -111,3 +112,7 @@ class SourceFormat:
     pixel_format: str = "rgb24"
     colour: Colour = field(default_factory=Colour)
     notes: tuple[str, ...] = ()
+
+
+Step = Callable[[Iterable[Frame]], Iterator[Frame]]
+"""Takes frames and gives the same frames, in order."""

@@ -1,7 +1,8 @@
-"""The three stages joined: readers → inference → writers, each in its thread.
+"""The stages joined: readers → inference → writers, each in its thread.
 
-Decoding, inference and encoding overlap; a bounded channel between two stages holds back the
-faster one, so that memory doesn't grow with the length of a recording.
+Decoding, inference and encoding overlap, and so do the steps that inference says it has; a bounded
+channel between two stages holds back the faster one, so that memory doesn't grow with the length of
+a recording.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from streamderain.channel import Cancelled, Channel
-from streamderain.frame import Frame
+from streamderain.frame import Frame, Step
 from streamderain.readers.base import Reader
 from streamderain.writers.base import Writer
 
@@ -31,8 +33,9 @@ STUCK_S = 5.0
 class FrameProcessor(Protocol):
     """What stands between reader and writer: frames in, the same frames out, in order."""
 
-    def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Give every frame that comes in, derained or passed through."""
+    @property
+    def steps(self) -> Sequence[tuple[str, Step]]:
+        """What is done with every frame, by name: one after the other, each in a thread."""
         ...
 
 
@@ -47,8 +50,8 @@ class PipelineResult:
         bypassed: of those written, how many it did not, by reason.
         rain: mean rain score, 0 to 1, of the frames that have one; None where none has.
         seconds: wall time.
-        busy: seconds that each stage was at work, not waiting for its neighbours:
-            ``decode``, ``infer``, ``encode``.
+        busy: seconds that each stage was at work, not waiting for its neighbours: ``decode``, the
+            steps of the processor, ``encode``.
     """
 
     decoded: int = 0
@@ -57,9 +60,7 @@ class PipelineResult:
     bypassed: Counter[str] = field(default_factory=Counter)
     rain: float | None = None
     seconds: float = 0.0
-    busy: dict[str, float] = field(
-        default_factory=lambda: {"decode": 0.0, "infer": 0.0, "encode": 0.0}
-    )
+    busy: dict[str, float] = field(default_factory=dict)
 
 
 def channel_capacity(frame_bytes: int, batch: int) -> int:
@@ -91,13 +92,13 @@ class Pipeline:
         batch: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self._reader, self._processor, self._writer = reader, processor, writer
+        self._reader, self._steps, self._writer = reader, list(processor.steps), writer
         self._progress = progress
         frame_bytes = reader.format.height * reader.format.width * 3
         capacity = channel_capacity(frame_bytes, batch)
-        self._decoded: Channel[Frame] = Channel(capacity)
-        self._cleaned: Channel[Frame] = Channel(capacity)
-        self._result = PipelineResult()
+        self._channels = [Channel[Frame](capacity) for _ in range(len(self._steps) + 1)]
+        names = ["decode", *(name for name, _ in self._steps), "encode"]
+        self._result = PipelineResult(busy=dict.fromkeys(names, 0.0))
         self._error: BaseException | None = None
         self._lock = threading.Lock()
 
@@ -109,13 +110,12 @@ class Pipeline:
             KeyboardInterrupt: as it came; the target is not there then.
         """
         started = time.monotonic()
+        jobs: list[tuple[str, Callable[[], None]]] = [("decode", self._decode)]
+        jobs += [(self._steps[at][0], partial(self._step, at)) for at in range(len(self._steps))]
+        jobs.append(("encode", self._encode))
         threads = [
-            threading.Thread(target=self._guard, args=(stage,), name=name, daemon=True)
-            for name, stage in (
-                ("decode", self._decode),
-                ("infer", self._infer),
-                ("encode", self._encode),
-            )
+            threading.Thread(target=self._guard, args=(job,), name=name, daemon=True)
+            for name, job in jobs
         ]
         for thread in threads:
             thread.start()
@@ -141,8 +141,8 @@ class Pipeline:
         return self._result
 
     def _cancel(self) -> None:
-        self._decoded.cancel()
-        self._cleaned.cancel()
+        for channel in self._channels:
+            channel.cancel()
 
     def _guard(self, stage: Callable[[], None]) -> None:
         """Run a stage; its first error stops the others and is raised by :meth:`run`."""
@@ -156,7 +156,7 @@ class Pipeline:
             self._cancel()
 
     def _decode(self) -> None:
-        frames = iter(self._reader)
+        frames, target = iter(self._reader), self._channels[0]
         while True:
             started = time.monotonic()
             frame = next(frames, None)
@@ -164,34 +164,36 @@ class Pipeline:
             if frame is None:
                 break
             self._result.decoded += 1
-            self._decoded.put(frame)
-        self._decoded.close()
+            target.put(frame)
+        target.close()
 
-    def _infer(self) -> None:
+    def _step(self, index: int) -> None:
+        name, step = self._steps[index]
+        source, target = self._channels[index : index + 2]
         waited = 0.0
 
         def incoming() -> Iterator[Frame]:
             nonlocal waited
             while True:
                 before = time.monotonic()
-                frame = next(self._decoded, None)
+                frame = next(source, None)
                 waited += time.monotonic() - before
                 if frame is None:
                     return
                 yield frame
 
         started = time.monotonic()
-        for frame in self._processor.process(incoming()):
+        for frame in step(incoming()):
             before = time.monotonic()
-            self._cleaned.put(frame)
+            target.put(frame)
             waited += time.monotonic() - before
-        self._result.busy["infer"] = time.monotonic() - started - waited
-        self._cleaned.close()
+        self._result.busy[name] = time.monotonic() - started - waited
+        target.close()
 
     def _encode(self) -> None:
         result = self._result
         scores = judged = 0.0
-        for frame in self._cleaned:
+        for frame in self._channels[-1]:
             started = time.monotonic()
             self._writer.write(frame)
             result.busy["encode"] += time.monotonic() - started

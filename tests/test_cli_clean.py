@@ -61,7 +61,7 @@ def test_the_report_conserves_frames_and_names_the_model(tmp_path, capsys):
     assert job["derained"] + sum(job["bypassed"].values()) == 12
     assert job["encoder"] == "libx264"
     assert job["colour"]["assumed"]
-    assert set(job["stages"]) == {"decode", "infer", "encode"}
+    assert set(job["stages"]) == {"decode", "look", "infer", "encode"}
 
 
 def test_an_existing_target_is_kept_unless_told_otherwise(tmp_path, capsys):

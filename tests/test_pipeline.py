@@ -56,7 +56,13 @@ class ListWriter:
         self.abandoned = True
 
 
-class Marker:
+class OneStep:
+    @property
+    def steps(self):
+        return (("infer", self.process),)
+
+
+class Marker(OneStep):
     """Marks every second frame as derained."""
 
     def process(self, frames):
@@ -100,7 +106,7 @@ def test_an_error_of_the_writer_stops_the_reader_early():
 
 
 def test_an_error_of_the_network_is_raised_as_it_came():
-    class Broken:
+    class Broken(OneStep):
         def process(self, frames):
             for _ in frames:
                 raise RuntimeError("out of memory")
@@ -116,7 +122,7 @@ def test_an_interruption_abandons_the_target(monkeypatch):
     writer = ListWriter()
     release = threading.Event()
 
-    class Waiting:
+    class Waiting(OneStep):
         def process(self, frames):
             for frame in frames:
                 release.wait(5)

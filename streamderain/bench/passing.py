@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from streamderain.bench.footage import Footage
 from streamderain.bench.measuring import take_turns
 from streamderain.bench.results import Dry
 from streamderain.closing import ClosesAtExit
-from streamderain.frame import Frame, SourceFormat
+from streamderain.frame import Frame, SourceFormat, Step
 from streamderain.inference.backend import Backend
 from streamderain.inference.derainer import Derainer
 from streamderain.inference.gate import GateConfig
@@ -79,8 +79,10 @@ class _Noting(ClosesAtExit):
 class _AsTheyCome:
     """Stands where the network stands and does nothing."""
 
-    def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        yield from frames
+    @property
+    def steps(self) -> Sequence[tuple[str, Step]]:
+        """One, as the network has."""
+        return (("infer", iter),)
 
 
 def derainer_for(backend: Backend, batch: int, gate: GateConfig) -> Derainer:

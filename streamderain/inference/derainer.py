@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from streamderain.errors import ModelMemoryError
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Pixels, Step
 from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames, takes_apart
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
@@ -142,26 +142,21 @@ class Derainer:
         # Two rounds of what runs side by side: a frame that takes longer holds up fewer others.
         return choose_batch(backend.device, height, width, 2 * lanes if lanes > 1 else 1)
 
+    @property
+    def steps(self) -> Sequence[tuple[str, Step]]:
+        """What can be done at the same time: looking at frames, and cleaning those before."""
+        return ("look", self.look), ("infer", self.clean)
+
     def process(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Give every frame that comes in, in order.
+        """Give every frame that comes in, in order: all steps in this thread.
 
         Corrupt frames pass as they came (``bypass="corrupt"``): a network would make its own
         sense of the damage. With the ``null`` model all do (``bypass="null"``).
         """
-        batcher: FrameBatcher | None = None
-        size: tuple[int, int] | None = None
-        for frame in self._prepared(frames):
-            if batcher is None or frame.size != size:
-                if batcher is not None:
-                    yield from self._run(batcher.flush())
-                size = frame.size
-                batcher = FrameBatcher(self.batch_for(*size))
-            for group in batcher.add(frame):
-                yield from self._run(group)
-        if batcher is not None:
-            yield from self._run(batcher.flush())
+        return self.clean(self.look(frames))
 
-    def _prepared(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+    def look(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Give every frame, having looked whether it rains and what its past says of the scene."""
         if self._gate is not None:
             frames = judged(frames, self._gate)
         if not self._remembers:
@@ -171,6 +166,21 @@ class Derainer:
             if prior is not None:
                 self._priors[id(frame)] = prior
             yield frame
+
+    def clean(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Give every frame that was looked at, derained or passed through."""
+        batcher: FrameBatcher | None = None
+        size: tuple[int, int] | None = None
+        for frame in frames:
+            if batcher is None or frame.size != size:
+                if batcher is not None:
+                    yield from self._run(batcher.flush())
+                size = frame.size
+                batcher = FrameBatcher(self.batch_for(*size))
+            for group in batcher.add(frame):
+                yield from self._run(group)
+        if batcher is not None:
+            yield from self._run(batcher.flush())
 
     def _run(self, group: Sequence[Frame]) -> Sequence[Frame]:
         chosen = [frame for frame in group if self._wants(frame)]
