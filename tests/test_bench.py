@@ -22,7 +22,8 @@ TINY = ["--size", "96x64", "--seconds", "0.1", "--device", "cpu"]
 
 
 def test_every_stage_of_a_network_is_measured_and_json_is_valid(capsys):
-    assert main(["bench", "--model", "attention-s", *TINY, "--batch", "2", "--json"]) == 0
+    floats = ["--precision", "float", "--batch", "2", "--json"]
+    assert main(["bench", "--model", "attention-s", *TINY, *floats]) == 0
     found = BenchResult.model_validate_json(capsys.readouterr().out)
     assert (found.width, found.height, found.model, found.batch) == (96, 64, "attention-s", 2)
     assert [stage.name for stage in found.stages] == [

@@ -26,6 +26,9 @@ def run(
     ] = "text",
 ) -> None:
     """Clean live cameras and publish them, until stopped."""
+    from streamderain.hardware import leave_cores_to_stages
+
+    leave_cores_to_stages()
     from streamderain.configfile import load_config
     from streamderain.live.running import run_until_stopped
     from streamderain.logs import log_format as known_format

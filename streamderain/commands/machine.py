@@ -68,6 +68,9 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Measure this machine: frames a second of each stage, all together, and of cameras."""
+    from streamderain.hardware import leave_cores_to_stages
+
+    leave_cores_to_stages()
     from rich.console import Console
 
     from streamderain.arguments import parse_rate, parse_size

@@ -90,6 +90,9 @@ def clean(
     ] = False,
 ) -> None:
     """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
+    from streamderain.hardware import leave_cores_to_stages
+
+    leave_cores_to_stages()
     from streamderain.arguments import parse_duration, parse_rate, parse_size
     from streamderain.clean import CleanOptions, clean_all, open_networks
     from streamderain.jobs import PIPE, JobKind, mark_of, plan_jobs
@@ -139,6 +142,9 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
 ) -> None:
     """Clean a rainy test scene: no camera, no file, no network needed."""
+    from streamderain.hardware import leave_cores_to_stages
+
+    leave_cores_to_stages()
     from streamderain.demo import run_demo
     from streamderain.show import show_demo
 
