@@ -102,11 +102,20 @@ def test_a_network_that_the_caller_opened_stays_open():
     assert not backend.closed
 
 
-def test_it_is_tried_with_the_sizes_that_come_before_it_takes_over():
-    new = Adding(20)
-    with Rig(Adding(10)) as rig:
+def test_it_is_tried_twice_with_all_that_comes_often_before_it_takes_over():
+    old, new = Adding(10), Adding(20)
+    with Rig(old) as rig:
+        old.go_on.clear()
+        rig.offer()
+        assert old.busy.wait(10)
+        rig.offer()
+        rig.offer()
+        old.go_on.set()
+        until(lambda: rig.engine.report().batches == {1: 1, 2: 1})
         rig.engine.reload(lambda: new, rig.exchange, [(4, 6), (8, 8), (4, 6)])
-        assert new.sizes == [(1, 4, 6, 3), (1, 8, 8, 3)]
+        assert new.sizes == [
+            (count, *size, 3) for size in ((4, 6), (8, 8)) for count in (1, 1, 2, 2)
+        ]
 
 
 def test_a_run_that_has_begun_is_ended_by_the_network_that_began_it():

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,9 @@ log = logging.getLogger("streamderain")
 
 SAY_AGAIN_S = 5.0
 """A network that failed says so again after this time."""
+
+USUAL = 4
+"""Numbers of frames a run, the most frequent so far, that another network is tried with."""
 
 LAST_RUN_S = 30.0
 """How long the last run of a network may take after another one took its place."""
@@ -138,8 +142,7 @@ class Engine:
         Args:
             open_backend: opens the new one.
             exchange: whose frames it runs.
-            sizes: heights and widths that it is tried with, so that what it has to prepare for
-                them is done before it takes over.
+            sizes: heights and widths that it is tried with.
             announce: is told how the new one wants its frames, as soon as it has taken over.
 
         Raises:
@@ -151,8 +154,7 @@ class Engine:
         try:
             backend = open_backend()
             try:
-                for height, width in sorted(set(sizes)):
-                    derain(backend, [np.zeros((height, width, 3), np.uint8)])
+                self._try(backend, sizes)
                 loaded = self._load(backend)
             except StreamderainError:
                 backend.close()
@@ -198,6 +200,19 @@ class Engine:
         else:
             log.error("%s hangs in its last run and is left to itself", old.backend.name)
 
+    def _try(self, backend: Backend, sizes: Iterable[tuple[int, int]]) -> None:
+        """Run what will probably be run first, so that nothing is left to prepare then.
+
+        Twice each: OpenVINO compiles for a shape that comes again.
+        """
+        usual = [count for count, _ in self._loaded.batches.copy().most_common(USUAL)]
+        for height, width in sorted(set(sizes)):
+            picture = np.zeros((height, width, 3), np.uint8)
+            most = self._limit(backend, height, width)
+            for count in sorted({1, *(min(most, count) for count in usual)}):
+                for _ in range(2):
+                    derain(backend, [picture] * count)
+
     @contextlib.contextmanager
     def _use(self) -> Iterator[_Loaded]:
         """Give the network to run now; it isn't closed within."""
@@ -213,11 +228,11 @@ class Engine:
     def _load(self, backend: Backend) -> _Loaded:
         cost = CostModel()
 
-        def limit(height: int, width: int) -> int:
-            return self._batch or choose_batch(backend.device, height, width)
-
-        batcher = CameraBatcher(limit, self._wait, cost)
+        batcher = CameraBatcher(partial(self._limit, backend), self._wait, cost)
         return _Loaded(backend, sha256_of(backend.model), batcher, cost, self._wall())
+
+    def _limit(self, backend: Backend, height: int, width: int) -> int:
+        return self._batch or choose_batch(backend.device, height, width)
 
 
 def _needs(backend: Backend) -> Needs:
