@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,7 +121,7 @@ class Viewers:
             cameras=[camera_view(one) for one in self.control.cameras()],
             model=model_view(self.control.model()),
         )
-        self.report = json.dumps(report.model_dump(mode="json"), separators=(",", ":"))
+        self.report = report.model_dump_json()
         self.reports += 1
         for wake in self._readers:
             wake.set()
