@@ -21,6 +21,7 @@ from streamderain.errors import (
     UsageError,
 )
 from streamderain.inference.backend import NullBackend
+from streamderain.live import control as control_module
 from streamderain.live import fleet
 from streamderain.live.control import STAGES
 from streamderain.live.service import LiveService
@@ -411,7 +412,10 @@ def test_whoever_shows_the_cameras_is_told_of_every_change(address):
             seen = control.changes()
 
 
-def test_it_is_ready_when_every_camera_came_and_alive_while_its_threads_are(tmp_path, address):
+def test_it_is_ready_when_every_camera_came_and_alive_while_its_threads_are(
+    tmp_path, address, monkeypatch
+):
+    monkeypatch.setattr(control_module, "READY_S", 1e6)
     cameras = {
         "a": scene(address),
         "gone": {"source": str(tmp_path / "none.mp4"), "outputs": [zeromq(address)]},
@@ -425,6 +429,10 @@ def test_it_is_ready_when_every_camera_came_and_alive_while_its_threads_are(tmp_
         assert control.alive()
         control.steer("gone", paused=True)
         until(lambda: control.ready() is None)
+        control.steer("gone", paused=False)
+        until(lambda: control.ready() == "no picture yet of gone")
+        monkeypatch.setattr(control_module, "READY_S", 0.0)
+        assert control.ready() is None
     assert not control.alive()
 
 
