@@ -290,7 +290,7 @@ class Fleet:
         state = change.state.value
         message = f": {self.hide(change.message)}" if change.message else ""
         level = logging.INFO if state in CALM else logging.WARNING
-        log.log(level, "%s: %s%s", name, state, message)
+        log.log(level, "%s: %s%s", name, state, message, extra={"camera": name, "state": state})
         unit = self._units.get(name)
         if unit is not None:
             unit.tell("state")

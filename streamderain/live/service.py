@@ -15,7 +15,7 @@ from streamderain.live.engine import Engine
 from streamderain.live.exchange import Exchange
 from streamderain.live.fleet import Fleet
 from streamderain.live.opening import open_source
-from streamderain.live.stats import CameraStats, stats_line
+from streamderain.live.stats import CameraStats, stats_fields, stats_line
 from streamderain.live.switchboard import Switchboard
 from streamderain.readers.live import LiveSource
 from streamderain.source import Source
@@ -152,7 +152,8 @@ class LiveService:
         for name, unit in self._fleet.units.items():
             stats = unit.stats()
             key, before = self._stats.get(name, (unit.key, None))
-            log.info("%s", stats_line(stats, before if key == unit.key else None))
+            line = stats_line(stats, before if key == unit.key else None)
+            log.info("%s", line, extra=stats_fields(stats))
             missing = {reason: n for reason, n in stats.count.missing().items() if n}
             if missing:
                 log.error("%s: frames are unaccounted for: %s", name, missing)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from streamderain.live.counts import CameraCount
 
-__all__ = ["CameraStats", "stats_line"]
+__all__ = ["CameraStats", "stats_fields", "stats_line"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,15 @@ def stats_line(now: CameraStats, before: CameraStats | None = None) -> str:
     ):
         parts += [f"{number} {label}"] if number else []
     return ", ".join(parts)
+
+
+def stats_fields(now: CameraStats) -> dict[str, Any]:
+    """Return the same as plain data, for logs that programs read."""
+    count = now.count
+    return {
+        "camera": now.camera, "state": now.state, "decoded": count.decoded,
+        "waiting": count.waiting, "derained": count.derained, "bypassed": count.bypassed,
+        "dropped": count.dropped, "corrupt": now.corrupt, "damaged": now.damaged,
+        "connects": now.connects,
+        "outputs": {name: asdict(outlet) for name, outlet in count.outlets.items()},
+    }  # fmt: skip

@@ -257,7 +257,9 @@ def test_the_end_lets_viewers_go_and_writes_what_is_on_its_way(tmp_path):
         assert {1001, 1012} & set(ended)
         lines = [json.loads(line) for line in running.said.splitlines()]
         assert {"time", "level", "logger", "message"} <= set(lines[0])
-        assert lines[-1]["message"].startswith("gate: ")
+        assert lines[-1]["camera"] == "gate"
+        assert lines[-1]["decoded"] == lines[-1]["outputs"]["publish"]["written"] > 0
+        assert any(line.get("state") == "live" for line in lines)
         assert "decoded" in lines[-1]["message"]
         assert not [line for line in lines if line["level"] == "error"]
 
