@@ -74,6 +74,7 @@ export class Live extends EventTarget {
   #fresh = new Map();
   #wishes = new Map();
   #sinks = new Map();
+  #shownAt = new Map(); // when the last picture of a camera came
   #sending = 0;
   #said = "";
   #hidden = false;
@@ -123,8 +124,14 @@ export class Live extends EventTarget {
     this.#tell();
   }
 
+  /**
+   * Seconds since a camera's newest frame, as far as that is known, and its usual rate. Pictures
+   * that come are proof, however late they are.
+   */
   freshness(name, now) {
-    return this.#fresh.get(name)?.at(now) ?? { since: null, fps: 0 };
+    const told = this.#fresh.get(name)?.at(now) ?? { since: null, fps: 0 };
+    if (told.since === null || !this.#shownAt.has(name)) return told;
+    return { ...told, since: Math.min(told.since, (now - this.#shownAt.get(name)) / 1000) };
   }
 
   #open() {
@@ -188,7 +195,11 @@ export class Live extends EventTarget {
         this.#fresh.get(view.camera).take(view, now);
         cameras.set(view.camera, view);
       }
-      for (const name of this.#fresh.keys()) if (!cameras.has(name)) this.#fresh.delete(name);
+      for (const name of this.#fresh.keys()) {
+        if (cameras.has(name)) continue;
+        this.#fresh.delete(name);
+        this.#shownAt.delete(name);
+      }
       this.cameras = cameras;
       this.#become("open");
       this.dispatchEvent(new Event("cameras"));
@@ -199,6 +210,7 @@ export class Live extends EventTarget {
   async #show(socket, data) {
     this.heardAt = performance.now();
     const { name, jpeg } = takeApart(data);
+    this.#shownAt.set(name, this.heardAt);
     try {
       if (this.#sinks.has(name)) {
         const bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));

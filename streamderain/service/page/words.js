@@ -97,9 +97,10 @@ export const rate = (fps) => (fps === null || fps === undefined ? "–" : `${fps
 export const share = (value) =>
   value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`;
 export const count = (value) => (value ?? 0).toLocaleString("en");
-export const millis = (value) =>
-  value === null || value === undefined
-    ? "–"
-    : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+export const millis = (value) => {
+  if (value === null || value === undefined) return "–";
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+};
 export const plural = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 export const clock = (unix) => new Date(unix * 1000).toLocaleTimeString("en-GB", { hour12: false });
