@@ -19,19 +19,21 @@ class FakeServer:
         answers: status by method instead of 200.
         user, password, method: asks for them, by ``basic``, ``digest``, ``sha256`` or ``qop``.
         silent_after: method after which it says and takes nothing any more.
+        options: how many of these questions it answers; None for all.
 
     Attributes:
         requests: all, ``(method, headers, body)``.
+        handled: how many of them were answered, or left without an answer.
         packets: of the last announcement, ``(channel, bytes)``.
     """
 
     def __init__(self, *, answers=None, user=None, password=None, method="digest",
-                 silent_after=None, wrap=None) -> None:  # fmt: skip
-        self.answers, self.silent_after = answers or {}, silent_after
+                 silent_after=None, options=None, wrap=None) -> None:  # fmt: skip
+        self.answers, self.silent_after, self.options = answers or {}, silent_after, options
         self._user, self._password, self._method = user, password, method
         self._wrap = wrap
         self.requests, self.packets = [], []
-        self.connections = 0
+        self.connections = self.handled = 0
         self._open = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -103,7 +105,13 @@ class FakeServer:
                 body = stream.read(int(headers.get("Content-Length", 0)))
                 method, address, _ = lines[0].split(" ")
                 self.requests.append((method, headers, body))
+                if method == "OPTIONS" and self.options is not None:
+                    self.options -= 1
+                    if self.options < 0:
+                        self.handled += 1
+                        continue
                 connection.sendall(self._answer(method, address, headers).encode())
+                self.handled += 1
                 if method == "ANNOUNCE":
                     self.packets.clear()
                 if method == self.silent_after:

@@ -35,6 +35,9 @@ found out once it is full, and what it holds is late."""
 ALIVE_S = 5.0
 """Between two questions whether the server is still there."""
 
+FAREWELL_S = 1.0
+"""How long a server may take to be said goodbye to."""
+
 MOST_HELD = 1 << 20
 """Bytes of a server's answer; what sends more than that without an end speaks no RTSP."""
 
@@ -83,7 +86,9 @@ class RtspSession:
         self._socket: socket.socket | None = None
         self._datagrams: list[socket.socket] = []
         self._heard = bytearray()
-        self._count = self._asked = self._answered = 0
+        self._count = 0
+        self._answers = False
+        self._unanswered_since: float | None = None
         self._id: str | None = None
         self._channels = (0, 1)
         self._alive_s, self._asked_at = ALIVE_S, 0.0
@@ -130,9 +135,10 @@ class RtspSession:
             last: packets to send before.
         """
         if self._socket is not None and self._id is not None:
+            self._timeout = min(self._timeout, FAREWELL_S)
             with contextlib.suppress(PushError, OSError, ValueError):
                 self.send(last)
-                self._send(self._written("TEARDOWN", self._url, {}), 1.0)
+                self._send(self._written("TEARDOWN", self._url, {}), self._timeout)
         self.abort()
 
     def abort(self) -> None:
@@ -227,15 +233,15 @@ class RtspSession:
             while True:
                 self._hear(here.recv(65536))
         while (answer := self._next_answer()) is not None:
-            self._answered = self._asked
+            self._unanswered_since, self._answers = None, True
             if answer.status == 454:
                 raise PushError(f"{self._shown} was lost: the server ended the session")
-        now = self._clock()
-        if self._asked > self._answered:
-            if now - self._asked_at > self._timeout:
-                raise TimeoutError
-        elif now - self._asked_at >= self._alive_s:
-            self._asked, self._asked_at = self._asked + 1, now
+        now, since = self._clock(), self._unanswered_since
+        # Some never answer while they take a stream; those that did and don't any more hang.
+        if self._answers and since is not None and now - since > self._timeout:
+            raise TimeoutError
+        if now - self._asked_at >= self._alive_s:
+            self._asked_at, self._unanswered_since = now, now if since is None else since
             self._send(self._written("OPTIONS", self._url, {}), self._timeout)
 
     def _answer(self, until: float) -> Answer:
