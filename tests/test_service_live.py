@@ -73,6 +73,18 @@ def test_the_first_report_comes_at_once_and_the_next_within_a_second(viewer):
     assert second["cameras"] == first["cameras"]
 
 
+def test_a_report_that_fails_is_logged_and_the_next_one_comes(viewer, control, monkeypatch, caplog):
+    viewer.report()
+
+    def fail():
+        monkeypatch.undo()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(control, "cameras", fail)
+    assert viewer.report()
+    assert "the cameras can't be reported" in caplog.text
+
+
 def test_a_change_is_told_before_the_second_is_over(viewer, control, monkeypatch):
     monkeypatch.setattr(viewers_module, "REPORT_S", 3600.0)
     viewer.report()

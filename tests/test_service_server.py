@@ -54,6 +54,12 @@ def test_it_answers_until_it_is_stopped_and_gives_its_port_back():
     again.stop()
 
 
+def test_a_name_with_several_addresses_is_the_one_that_everybody_tries():
+    service = WebService(settings(address="localhost:0"))
+    assert service.address.startswith("http://127.0.0.1:")
+    service.stop()
+
+
 def test_it_is_found_over_ipv6_too():
     try:
         service = WebService(settings(address="[::1]:0"))

@@ -72,7 +72,7 @@ class MjpegResponse(Response):
         while not gone.done() and not self._viewers.closing.is_set():
             try:
                 part = await self._next_part()
-            except UnknownCameraError:
+            except (UnknownCameraError, ValueError):  # gone, or larger than a JPEG can be
                 break
             if part is None:
                 wait = (self._feed.next_due() or 0.0) - time.monotonic()

@@ -29,7 +29,7 @@ START_S = 10.0
 STOP_S = 2
 """So long requests under way may take at the end."""
 
-CONNECTIONS_MOST = 512
+CONNECTIONS_MOST = 256
 """More aren't accepted: cameras and files need descriptors too."""
 
 SILENT_S = 10.0
@@ -152,11 +152,13 @@ class WebService:
 def _listen(config: ServiceConfig) -> socket.socket:
     where = f"service.address {config.address}"
     try:
-        family, _, _, _, place = socket.getaddrinfo(
+        found = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        )
     except OSError as error:
         raise OutputError(f"{where} can't be resolved ({error.strerror}); check it") from error
+    # Of a name that has both, such as localhost, the address that everybody tries.
+    family, _, _, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from streamderain.service.shapes import LiveReport, camera_view, model_view
 from streamderain.service.shots import Shots
 
 __all__ = ["STUCK_S", "VIEWERS_MOST", "Tally", "Viewers"]
+
+log = logging.getLogger("streamderain")
 
 VIEWERS_MOST = 100
 """So many may watch at the same time."""
@@ -105,7 +108,10 @@ class Viewers:
             newest = self.control.changes()
             if newest != changes or now - made_at >= REPORT_S:
                 changes, made_at = newest, now
-                self._make_report()
+                try:
+                    self._make_report()
+                except Exception:  # one that fails must not end them all
+                    log.exception("the cameras can't be reported")
             await asyncio.sleep(LOOK_S)
 
     def close(self) -> None:
