@@ -164,8 +164,9 @@ def test_a_slow_network_lets_frames_pass_instead_of_dropping_them(address):
             time.sleep(0.3 * len(frames))
             return frames + 1
 
-    camera = {"source": "scene:dry?size=64x48&fps=50", "outputs": [zeromq(address)],
-              "staleness": 1.0}  # fmt: skip
+    # What waited behind a frame in the network leaves with it, all at once.
+    camera = {"source": "scene:dry?size=64x48&fps=50",
+              "outputs": [zeromq(address, high_water_mark=64)], "staleness": 1.0}  # fmt: skip
     with Running(config({"c": camera}), Slow()) as service, Subscriber(address) as frames:
         until(lambda: service.stats("c").count.bypassed.get("overload", 0) > 20)
         until(lambda: service.stats("c").count.derained >= 2)
