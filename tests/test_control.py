@@ -376,9 +376,8 @@ def test_a_report_says_all_that_there_is_to_say(address):
     with Running({"a": scene(address, gate={})}) as service:
         control = service.control
         began = time.time()
-        report = until(
-            lambda: (r := control.camera("a")).state == "live" and r.history and r.size and r
-        )
+        until(lambda: control.camera("a").history)
+        report = until(lambda: (r := control.camera("a")).latency["total"].frames > 2 and r)
         assert (report.camera, report.state, report.mode) == ("a", "live", "auto")
         assert report.source == "scene:heavy?size=64x48&fps=20"
         assert report.size == (64, 48)
@@ -387,7 +386,8 @@ def test_a_report_says_all_that_there_is_to_say(address):
         assert 0 <= report.age_s < LIMIT_S
         assert tuple(report.latency) == STAGES
         derained = report.stats.count.derained
-        assert derained - 5 <= report.latency["network"].frames <= derained
+        # One that left the network may still wait behind another, or have left without it.
+        assert abs(report.latency["network"].frames - derained) <= 5
         assert report.latency["total"].quantile(0.5) <= 5
         until(lambda: control.camera("a").fps > 8)
         moment = until(lambda: (h := control.camera("a").history)[-1].derained and h[-1])
