@@ -107,7 +107,7 @@ class RtspSession:
             self._ask("ANNOUNCE", self._url, until, headers, description)
             self._set_up(until)
             self._ask("RECORD", self._url, until, {"Range": "npt=0.000-"})
-        self._asked_at = self._clock()
+        self._asked_at = float("-inf")  # at once: does this one answer while it takes a stream?
 
     def send(self, packets: Sequence[bytes]) -> None:
         """Send the packets of a frame.
