@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from streamderain.channel import Cancelled
+from streamderain.inference import past
 from streamderain.inference.cost import CostModel
 from streamderain.inference.gate import GateConfig
+from streamderain.inference.prior import no_prior
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.camera import LEAVING_S, MAX_STUCK, CameraWorker
 from streamderain.live.exchange import Exchange
@@ -354,3 +356,24 @@ def test_another_network_gets_its_frames_as_it_wants_them_from_the_next_one_on()
     assert rig.worker.join(10)
     assert offered[:2] == [("null", None)] * 2
     assert [(bypass, prior is None) for bypass, prior in offered[2:]] == [(None, False)] * 2
+
+
+def test_priors_are_made_beforehand_only_while_the_network_takes_them(monkeypatch):
+    made = []
+    monkeypatch.setattr(past, "estimate", lambda *given: made.append(given) or no_prior(given[0]))
+    took = {2, 3, 5}
+    rig = Rig(Source(*[None] * 7), ends=True, bypass=None)
+    rig.worker.adapt(None, remembers=True)
+    seen = []
+
+    def offer(name, frame, recalled):
+        seen.append((len(made), recalled.used))
+        if frame.index in took:
+            recalled.use()
+
+    rig.exchange.offer = offer
+    rig.run()
+    assert not any(used for _, used in seen)
+    # The first, those after one that was taken, and the fifth, which the network made itself.
+    assert [count for count, _ in seen] == [1, 1, 1, 3, 4, 4, 6]
+    assert len(made) == 6

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from streamderain import metrics
-from streamderain.inference.prior import SPAN, TemporalPrior, no_prior, rain_density, ranks_for
+from streamderain.inference.density import rain_density, ranks_for
+from streamderain.inference.past import SPAN, TemporalPrior
+from streamderain.inference.prior import no_prior
 from streamderain.rain.streaks import RainConfig, RainField
 from tools.clips import Mover, camera_path, draw_clip
 
@@ -199,3 +201,30 @@ def test_of_heavy_rain_the_scene_is_low_among_the_values(still):
 def test_a_span_that_cannot_be_is_refused(span):
     with pytest.raises(ValueError, match="1 to 9"):
         TemporalPrior(span)
+
+
+def test_a_prior_that_is_made_later_is_the_one_of_its_frames_time(still):
+    rainy = rained_on(draw_clip(still, np.zeros((16, 2)), [], SIZE).frames)
+    expected, past = priors(rainy), TemporalPrior()
+    recalled = []
+    for index, frame in enumerate(rainy):
+        recalled.append(past.later(frame))
+        if index % 5 < 4:
+            continue
+        for number in (index, index - 2, index - 4):  # the last one first; two are never needed
+            one, other = recalled[number], expected[number]
+            assert not one.used
+            made = one.use()
+            assert one.used
+            assert (made.frames, made.movement) == (other.frames, other.movement)
+            assert np.array_equal(made.pixels, other.pixels)
+            assert np.array_equal(made.reliability, other.reliability)
+            assert one.make() is made
+
+
+def test_a_frame_that_waits_too_long_has_a_prior_that_says_nothing(still):
+    past = TemporalPrior()
+    first, *_ = [past.later(frame) for frame in [still[:240, :320]] * (SPAN + 1)]
+    made = first.use()
+    assert made.frames == 0
+    assert not made.reliability.any()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamderain.inference import prior
-from streamderain.inference.prior import TemporalPrior
+from streamderain.inference.past import TemporalPrior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainConfig, RainField
 from tests.clips import picture

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from streamderain import metrics
 from streamderain.errors import InputError, StreamderainError
 from streamderain.frame import Pixels
-from streamderain.inference.prior import SPAN, rain_density, ranks_for
+from streamderain.inference.density import rain_density, ranks_for
+from streamderain.inference.past import SPAN
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from streamderain.readers.video import VideoFileReader
 

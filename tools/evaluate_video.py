@@ -27,7 +27,8 @@ from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
 from streamderain.inference.derainer import derain
-from streamderain.inference.prior import SPAN, Prior
+from streamderain.inference.past import SPAN
+from streamderain.inference.prior import Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.models import sha256_of
 from streamderain.rain.streaks import RainField, random_config

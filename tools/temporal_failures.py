@@ -23,7 +23,8 @@ from streamderain.errors import InputError, StreamderainError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
 from streamderain.inference.derainer import derain
-from streamderain.inference.prior import Prior, TemporalPrior
+from streamderain.inference.past import TemporalPrior
+from streamderain.inference.prior import Prior
 from streamderain.readers.scene import SceneReader
 from tools.clips import MOTIONS, Clip
 from tools.evaluate import open_model

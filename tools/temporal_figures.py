@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from streamderain.errors import StreamderainError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
-from streamderain.inference.prior import SPAN
+from streamderain.inference.past import SPAN
 from tools.clips import draw_clip, random_movers
 from tools.evaluate import open_model
 from tools.evaluate_video import FRAMES, RainyClip, judge, mean, rained_on, rainy_clips

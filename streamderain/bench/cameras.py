@@ -188,7 +188,8 @@ class _Site:
             began = time.monotonic()
             try:
                 pictures = [ticket.frame.pixels for ticket in tickets]
-                derained = list(derain(self._backend, pictures, [t.prior for t in tickets]))
+                priors = [t.prior.use() if t.prior else None for t in tickets]
+                derained = list(derain(self._backend, pictures, priors))
             except Exception as error:  # noqa: BLE001 - handed to who waits
                 self.error = error
                 self._exchange.finish(tickets, None, self._backend.name)

@@ -16,7 +16,8 @@ from streamderain.inference.backend import VIDEO, Backend, Frames, takes_apart
 from streamderain.inference.derainer import derain, run_stacked, stacked
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
-from streamderain.inference.prior import SPAN, Prior
+from streamderain.inference.past import SPAN
+from streamderain.inference.prior import Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.models import NULL
 from streamderain.readers.video import VideoFileReader

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.prior import SPAN, Prior, Remembered, TemporalPrior, estimate
+from streamderain.inference.past import SPAN, TemporalPrior
+from streamderain.inference.prior import Prior, Remembered, estimate
 
 __all__ = ["MAX_LOOKAHEAD", "check_lookahead", "remembered"]
 

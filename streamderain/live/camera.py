@@ -12,7 +12,7 @@ from streamderain.channel import Cancelled
 from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import DRY, RainWatch
-from streamderain.inference.prior import Prior, TemporalPrior
+from streamderain.inference.past import Recall, TemporalPrior
 from streamderain.live.exchange import Exchange
 from streamderain.live.reports import Mode
 from streamderain.live.supervision import Action, CameraState, Change, Fault, Supervision
@@ -60,6 +60,7 @@ class _Judging:
     limiter: RateLimiter
     watch: RainWatch
     past: TemporalPrior | None
+    last: Recall | None = None
 
 
 class CameraWorker:
@@ -298,18 +299,27 @@ class CameraWorker:
         if mode != "auto":
             frame.bypass = OFF if mode == "off" else None
 
-    def _prior(self, frame: Frame, judging: _Judging) -> Prior | None:
-        """Return what the past says of a frame, and remember it."""
+    def _prior(self, frame: Frame, judging: _Judging) -> Recall | None:
+        """Return what the past says of a frame, and remember it.
+
+        Where the network took the last one, the prior is made here, in the camera's own thread.
+        Where it didn't, it may not take this one either, and whoever takes it makes it: half of a
+        small machine's time would go into priors of frames that pass as they came.
+        """
         if not self._remembers:
-            judging.past = None
+            judging.past = judging.last = None
             return None
         judging.past = judging.past or TemporalPrior()
         if frame.corrupt:
             return None
-        if frame.bypass is None:
-            return judging.past.step(frame.pixels)
-        judging.past.remember(frame.pixels)
-        return None
+        if frame.bypass is not None:
+            judging.past.remember(frame.pixels)
+            return None
+        last, recalled = judging.last, judging.past.later(frame.pixels)
+        if last is None or last.used:
+            recalled.make()
+        judging.last = recalled
+        return recalled
 
     def _over(self, generation: int, notes: list[str]) -> None:
         """The source gave its last frame."""

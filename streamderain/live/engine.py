@@ -119,7 +119,8 @@ class Engine:
                 backend, started = loaded.backend, self._clock()
                 try:
                     pictures = [ticket.frame.pixels for ticket in tickets]
-                    derained = list(derain(backend, pictures, [t.prior for t in tickets]))
+                    priors = [t.prior.use() if t.prior else None for t in tickets]
+                    derained = list(derain(backend, pictures, priors))
                     loaded.cost.observe(tickets[0].size, len(tickets), self._clock() - started)
                     loaded.batches[len(tickets)] += 1
                 except Exception as error:  # noqa: BLE001 - one run must not end them all

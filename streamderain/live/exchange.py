@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from streamderain.channel import Cancelled
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.prior import Prior
+from streamderain.inference.past import Recall
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.counts import CameraCount
 from streamderain.live.lane import LaneSettings, Ticket
@@ -80,7 +80,7 @@ class Exchange:
             self._work.notify()  # for what was waiting, or for the end of all
             return figures
 
-    def offer(self, camera: str, frame: Frame, prior: Prior | None = None) -> None:
+    def offer(self, camera: str, frame: Frame, prior: Recall | None = None) -> None:
         """Take a decoded frame; waits only where the camera's policy is ``block``.
 
         Raises:

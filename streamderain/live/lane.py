@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Literal
 
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.prior import Prior
+from streamderain.inference.past import Recall
 
 __all__ = ["POLICIES", "Lane", "LaneSettings", "Ticket"]
 
@@ -71,7 +71,7 @@ class Ticket:
         arrived: seconds, on the clock of whoever offers.
         deadline: when it leaves at the latest, or None.
         stage: see :class:`Stage`.
-        prior: what the camera's past says of the frame, for a video network.
+        prior: what the camera's past says of the frame, for a video network; it may be made later.
         lane: whose ticket it is, by the name that its lane was given.
         started: when the network began with it, or None.
         before: the frame's pixels before the network's took their place, or None.
@@ -81,7 +81,7 @@ class Ticket:
     arrived: float
     deadline: float | None
     stage: Stage = Stage.WAITING
-    prior: Prior | None = None
+    prior: Recall | None = None
     lane: str = ""
     started: float | None = None
     before: Pixels | None = None
@@ -128,7 +128,7 @@ class Lane:
         """Whether a frame may be offered; only ``block`` makes a reader wait."""
         return self.settings.policy != "block" or len(self) < self.settings.capacity
 
-    def offer(self, frame: Frame, now: float, prior: Prior | None = None) -> None:
+    def offer(self, frame: Frame, now: float, prior: Recall | None = None) -> None:
         """Take a frame; one that has a ``bypass`` already doesn't go into the network.
 
         Raises:

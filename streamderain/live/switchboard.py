@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streamderain.frame import Frame, Pixels
-from streamderain.inference.prior import Prior
+from streamderain.inference.past import Recall
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.counts import CameraCount, OutletCount
 from streamderain.live.lane import Lane, LaneSettings, Ticket
@@ -146,7 +146,7 @@ class Switchboard:
         here.skipped[reason] += 1
         here.pending[reason] += 1
 
-    def offer(self, camera: str, frame: Frame, now: float, prior: Prior | None = None) -> None:
+    def offer(self, camera: str, frame: Frame, now: float, prior: Recall | None = None) -> None:
         """Take a decoded frame, and what the camera's past says of it."""
         here = self._cameras[camera]
         here.decoded += 1

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.frame import Frame
-from streamderain.inference.prior import Prior, TemporalPrior, no_prior
+from streamderain.inference.past import TemporalPrior
+from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers, random_vehicles
