@@ -82,8 +82,8 @@ def take_bytes(model: onnx.ModelProto) -> None:
             if node.op_type == "Transpose" and divide.output[0] in node.input
         }
         leave_unrounded(model, planes)
-    graph.initializer.append(numpy_helper.from_array(np.float32(1 / 255), SCALE))
-    graph.initializer.append(numpy_helper.from_array(np.uint8(0), ZERO))
+    graph.initializer.append(numpy_helper.from_array(np.array(1 / 255, np.float32), SCALE))
+    graph.initializer.append(numpy_helper.from_array(np.array(0, np.uint8), ZERO))
 
 
 def _becomes(node: onnx.NodeProto, kind: str, graph: onnx.GraphProto) -> bool:

@@ -105,7 +105,8 @@ class PackedGraph(nn.Module):
             derained = frame - rain + self.colours(trust) * (difference + rain)
         else:
             derained = frame - rain
-        return (derained * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        levels: Tensor = (derained * 255).round().clamp(0, 255).to(torch.uint8)
+        return levels.permute(0, 2, 3, 1)
 
     def _places(self, pixels: Tensor) -> Tensor:
         """Return pixels N×H×W×C as places N×h×w×(s·s·C)."""
