@@ -11,8 +11,9 @@ from typing import BinaryIO, Protocol, cast
 
 import streamderain
 from streamderain.defaults import PICTURE_MODEL, VIDEO_MODEL
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import Interrupted, StreamderainError, UsageError
 from streamderain.frame import SourceFormat
+from streamderain.framemap import FrameMap, MappedWriter
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
@@ -23,12 +24,16 @@ from streamderain.models import sha256_of
 from streamderain.pipeline import Pipeline
 from streamderain.readers.base import Reader
 from streamderain.report import CleanReport, ColourReport, JobReport, ModelReport
+from streamderain.segments.cleaning import clean_in_segments
+from streamderain.segments.job import LONG_S
+from streamderain.segments.manifest import StateFolder
+from streamderain.segments.work import Settings
 from streamderain.views import split
 from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.base import Writer
 from streamderain.writers.fanout import FanOutWriter
 
-__all__ = ["CleanOptions", "Progress", "clean_all", "clean_one", "open_networks"]
+__all__ = ["CleanOptions", "Progress", "clean_all", "clean_one", "model_report", "open_networks"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,10 @@ class CleanOptions:
         always: derain frames on which it doesn't rain as well.
         lookahead: frames after each that a video network looks at, 0 to 4; None for the most, but
             0 from pipe to pipe.
+        resume: continue unfinished jobs, and leave targets that are there.
+        segment_s: seconds after which to cut; None cuts long videos only, or those to be resumed.
+        evidence: write beside each video what it was made of, and how.
+        signing_key: PEM file of an Ed25519 private key to sign that with, or None.
     """
 
     codec: str = "h264"
@@ -58,6 +67,10 @@ class CleanOptions:
     rate: Fraction | None = None
     always: bool = False
     lookahead: int | None = None
+    resume: bool = False
+    segment_s: float | None = None
+    evidence: bool = False
+    signing_key: Path | None = None
 
 
 class Progress(Protocol):
@@ -124,6 +137,7 @@ def clean_all(
     Raises:
         UsageError: the options don't go with a job or its network.
         KeyboardInterrupt: as it came; the job it met has left nothing behind.
+        Interrupted: the user stopped a job of which segments are kept.
     """
     if options.lookahead and jobs and all(b.inputs != VIDEO for b in networks.values()):
         names = ", ".join(backend.name for backend in dict.fromkeys(networks.values()))
@@ -144,19 +158,18 @@ def clean_all(
         reports.append(report)
     return CleanReport(
         version=streamderain.__version__,
-        models=[
-            ModelReport(
-                name=backend.name,
-                sha256=sha256_of(backend.model),
-                device=backend.device,
-                runtime=backend.runtime,
-                notes=list(backend.notes),
-            )
-            for backend in dict.fromkeys(networks.values())
-        ],
+        models=[model_report(backend) for backend in dict.fromkeys(networks.values())],
         jobs=reports,
         exit_code=0 if all(report.ok for report in reports) else 1,
     )
+
+
+def model_report(backend: Backend) -> ModelReport:
+    """Return what a report says of a network."""
+    return ModelReport(
+        name=backend.name, sha256=sha256_of(backend.model), device=backend.device,
+        runtime=backend.runtime, notes=list(backend.notes),
+    )  # fmt: skip
 
 
 def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progress) -> JobReport:
@@ -169,8 +182,16 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
         input=job.name, output=job.target_name, sample_s=options.sample_s, model=backend.name
     )
     try:
-        _run(job, backend, options, progress, report)
-    except UsageError:
+        if options.resume and job.targets and is_there(job):
+            report.skipped = True
+            report.notes.append(
+                f"{job.target_name} is there already and left as it is; --overwrite makes it anew."
+            )
+        else:
+            frames = _run(job, backend, options, progress, report)
+            if options.evidence:
+                _write_evidence(job, backend, options, report, frames)
+    except (UsageError, Interrupted):
         raise
     except StreamderainError as error:
         report.error = str(error)
@@ -178,17 +199,34 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
     return report
 
 
+def is_there(job: Job) -> bool:
+    """Say whether a job is done: its targets are there, and no unfinished job for them."""
+    return all(path.exists() for path in job.targets) and not any(
+        StateFolder(path).path.exists() for path in job.targets
+    )
+
+
 def _run(
     job: Job, backend: Backend, options: CleanOptions, progress: Progress, report: JobReport
-) -> None:
+) -> FrameMap:
     with ExitStack() as stack:
         reader = stack.enter_context(_open_reader(job, options))
         if job.into_folder:
             stack.enter_context(made_folders(path.parent for path in job.targets))
+        if _in_segments(job, reader.format, options):
+            reader.close()
+            report.colour = _colour_report(reader.format)
+            return clean_in_segments(
+                job.sources[0], job.targets[0], backend, _settings(job, options), report,
+                segment_s=options.segment_s, resume=options.resume, overwrite=options.overwrite,
+                start=lambda frames: progress.start(job.name, frames or None),
+                update=progress.update,
+            )  # fmt: skip
         target = writer = _open_writer(job, reader.format, options, backend.device)
         stack.callback(target.abandon)  # does nothing once the writer has finished
         if options.compare:
             writer = FanOutWriter([(target, split)])
+        mapped = writer = MappedWriter(writer)
         gate = None if options.always or job.kind is JobKind.PICTURES else GateConfig()
         derainer = Derainer(
             backend, batch=options.batch, keep_original=options.compare, gate=gate,
@@ -199,11 +237,7 @@ def _run(
         report.size = (source.width, source.height)
         report.batch = batch
         report.encoder = getattr(target, "encoder", None)
-        report.colour = ColourReport(
-            matrix=source.colour.matrix, range=source.colour.range,
-            primaries=source.colour.primaries, transfer=source.colour.transfer,
-            assumed=list(source.colour.assumed),
-        )  # fmt: skip
+        report.colour = _colour_report(source)
         progress.start(job.name, source.frames)
         pipeline = Pipeline(reader, derainer, writer, batch=batch, progress=progress.update)
         try:
@@ -218,6 +252,43 @@ def _run(
         report.seconds = round(result.seconds, 3)
         report.frames_per_second = round(result.written / max(result.seconds, 1e-9), 2)
         report.stages = {name: round(seconds, 3) for name, seconds in result.busy.items()}
+        return mapped.map
+
+
+def _in_segments(job: Job, source: SourceFormat, options: CleanOptions) -> bool:
+    """Cut what is long, what is to be continued, and what is to be cut."""
+    if job.kind is not JobKind.VIDEO or not job.targets or options.sample_s is not None:
+        return False
+    if options.resume or options.segment_s is not None:
+        return True
+    return (source.duration_s or 0) >= LONG_S or StateFolder(job.targets[0]).path.exists()
+
+
+def _settings(job: Job, options: CleanOptions) -> Settings:
+    return Settings(
+        codec=options.codec, crf=options.crf, preset=options.preset, batch=options.batch,
+        compare=options.compare, always=options.always, lookahead=_lookahead_of(job, options),
+    )  # fmt: skip
+
+
+def _colour_report(source: SourceFormat) -> ColourReport:
+    colour = source.colour
+    return ColourReport(
+        matrix=colour.matrix, range=colour.range, primaries=colour.primaries,
+        transfer=colour.transfer, assumed=list(colour.assumed),
+    )  # fmt: skip
+
+
+def _write_evidence(
+    job: Job, backend: Backend, options: CleanOptions, report: JobReport, frames: FrameMap
+) -> None:
+    from streamderain.evidence import state, write_evidence
+
+    statement = state(
+        job.sources[0], job.targets[0], report, model_report(backend),
+        _settings(job, options).model_dump() | {"sample_s": options.sample_s}, frames,
+    )  # fmt: skip
+    report.evidence = str(write_evidence(job.targets[0], statement, options.signing_key))
 
 
 def _lookahead_of(job: Job, options: CleanOptions) -> int:

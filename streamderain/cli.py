@@ -12,8 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from streamderain import __version__
-from streamderain.commands import live, machine, recorded
-from streamderain.errors import StreamderainError
+from streamderain.commands import live, machine, recorded, verify
+from streamderain.errors import Interrupted, StreamderainError
 
 app = typer.Typer(
     name="streamderain",
@@ -46,7 +46,7 @@ def _common(
 
 for _command in (
     recorded.clean, live.run, live.check, live.listen, live.keys, machine.models, machine.bench,
-    machine.doctor, recorded.demo,
+    machine.doctor, recorded.demo, verify.verify,
 ):  # fmt: skip
     app.command()(_command)
 
@@ -76,6 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
         if code == INTERRUPTED:  # typer's way to tell of a Ctrl-C
             raise KeyboardInterrupt
         return int(code or 0)
+    except Interrupted as error:
+        typer.echo(f"interrupted: {error}", err=True)
+        return INTERRUPTED
     except StreamderainError as error:
         if debug:
             raise

@@ -6,6 +6,7 @@
     ├── UsageError                 exit code 2: the command line or an argument makes no sense
     │   └── ConfigError            a configuration file is wrong
     ├── InputError                 a source is missing, unreadable or not what it claims to be
+    ├── EvidenceError              a video isn't what its evidence says, or that can't be trusted
     ├── OutputError                a target can't be written (exists, no permission, disk full)
     ├── ModelError                 a network is missing or doesn't fit
     │   └── ModelMemoryError       a run asked for more memory than there is
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigError",
+    "EvidenceError",
     "InputError",
     "Interrupted",
     "ModelError",
@@ -50,6 +52,10 @@ class ConfigError(UsageError):
 
 class InputError(StreamderainError):
     """A source is missing, unreadable or not what it claims to be."""
+
+
+class EvidenceError(StreamderainError):
+    """A video isn't what its evidence says, or the evidence isn't to be trusted."""
 
 
 class OutputError(StreamderainError):

@@ -49,7 +49,7 @@ def summary(report: JobReport) -> list[str]:
     lines += [f"error: {problem}" for problem in report.problems]
     if report.error is not None:
         lines.append(f"error: {report.error}")
-    else:
+    elif not report.skipped:
         dry = report.bypassed.get("dry", 0)
         lines.append(
             f"{report.output}: {counted(report.frames_out)}"

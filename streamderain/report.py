@@ -60,8 +60,13 @@ class JobReport(_Report):
         size: width and height of what was written.
         encoder: FFmpeg's name of the encoder, for videos.
         batch: frames that went through the network at once.
+        segments: pieces that it was cleaned in; None where it was cleaned at once.
+        resumed: how many of them were done before.
+        skipped: the target was there already and ``--resume`` left it as it was.
+        evidence: path of the evidence beside the target, or None.
         seconds: wall time.
-        frames_per_second: frames written over wall time.
+        frames_per_second: frames written over wall time; of a job that was continued, those of
+            this time.
         stages: seconds that ``decode``, ``infer`` and ``encode`` were at work.
         colour: of the source.
         notes: what was reduced or left out.
@@ -83,6 +88,10 @@ class JobReport(_Report):
     size: tuple[int, int] | None = None
     encoder: str | None = None
     batch: int | None = None
+    segments: int | None = None
+    resumed: int = 0
+    skipped: bool = False
+    evidence: str | None = None
     seconds: float = 0.0
     frames_per_second: float = 0.0
     stages: dict[str, float] = Field(default_factory=dict)

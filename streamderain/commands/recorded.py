@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +20,14 @@ from streamderain.commands.options import (
 from streamderain.defaults import VIDEO_MODEL
 from streamderain.errors import UsageError
 
+if TYPE_CHECKING:
+    from streamderain.clean import CleanOptions
+    from streamderain.jobs import Job
+
 __all__ = ["clean", "demo"]
+
+SHORTEST_S = 0.5
+"""Of a segment: shorter ones would be made of what is around them."""
 
 
 def clean(
@@ -79,6 +87,31 @@ def clean(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace targets.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what was stopped; leave what is done.")
+    ] = False,
+    segment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            show_default="3m, from 10 minutes on",
+            help="Cut at a key frame after so long; each piece is kept when it is done.",
+        ),
+    ] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Write beside each video what it was made of.")
+    ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign the evidence with an Ed25519 key (PEM)."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Append a line of JSON for each source."),
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Write a summary in Markdown.")
+    ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Of raw frames on standard input.")
     ] = None,
@@ -94,12 +127,15 @@ def clean(
 
     leave_cores_to_stages()
     from streamderain.arguments import parse_duration, parse_rate, parse_size
+    from streamderain.batch import RecordedProgress, check_summary, write_summary
     from streamderain.clean import CleanOptions, clean_all, open_networks
     from streamderain.jobs import PIPE, JobKind, mark_of, plan_jobs
 
     options = CleanOptions(
         codec=codec, crf=crf, preset=preset, batch=batch, compare=compare, overwrite=overwrite,
-        always=always, lookahead=lookahead,
+        always=always, lookahead=lookahead, resume=resume,
+        segment_s=None if segment is None else parse_duration(segment),
+        evidence=evidence or sign is not None, signing_key=sign,
         sample_s=None if sample is None else parse_duration(sample),
         size=None if size is None else parse_size(size),
         rate=None if fps is None else parse_rate(fps),
@@ -117,19 +153,48 @@ def clean(
         )
     if json and any(not job.targets for job in jobs):
         raise UsageError("--json and '-o -' both want standard output; choose one")
-    progress = progress_of_work()
+    _check_long_work(options, jobs)
+    if summary is not None:
+        check_summary(summary)
+    drawn = progress_of_work()
+    progress = RecordedProgress(drawn, report)
     try:
         kinds = {job.kind for job in jobs}
         with open_networks(
             kinds, model, device=device, backend=backend, precision=precision
         ) as networks:
             tell(dict.fromkeys(note for network in networks.values() for note in network.notes))
-            report = clean_all(jobs, refused, networks, options, progress)
+            told = clean_all(jobs, refused, networks, options, progress)
     finally:
-        progress.close()
+        drawn.close()
+        if summary is not None and progress.reports:
+            write_summary(summary, progress.reports)
     if json:
-        typer.echo(report.model_dump_json(indent=2))
-    raise typer.Exit(report.exit_code)
+        typer.echo(told.model_dump_json(indent=2))
+    raise typer.Exit(told.exit_code)
+
+
+def _check_long_work(options: CleanOptions, jobs: Sequence[Job]) -> None:
+    """Refuse what only whole videos in files can have, before hours of work."""
+    from streamderain.jobs import JobKind
+
+    asked = {"--resume": options.resume, "--segment": options.segment_s is not None}
+    cut = next((name for name, given in asked.items() if given), None)
+    if cut and options.sample_s is not None:
+        raise UsageError(f"--sample takes a piece of a video, which is too short for {cut}")
+    if cut and any(not job.sources or not job.targets for job in jobs):
+        raise UsageError(f"{cut} goes with files, not with raw frames from or to a pipe")
+    if options.segment_s is not None and options.segment_s < SHORTEST_S:
+        raise UsageError(f"a segment is {SHORTEST_S:g} s long or longer")
+    if not options.evidence:
+        return
+    odd = next((j.name for j in jobs if j.kind is not JobKind.VIDEO or not j.targets), None)
+    if odd is not None:
+        raise UsageError(f"--evidence is written for videos in files; {odd} isn't one")
+    if options.signing_key is not None:
+        from streamderain.signing import load_private_key
+
+        load_private_key(options.signing_key)
 
 
 def demo(

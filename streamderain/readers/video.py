@@ -33,7 +33,7 @@ from streamderain.readers.decoding import Picture, TolerantDecoder
 from streamderain.readers.orientation import Orientation, orientation_of
 from streamderain.readers.timeline import Timeline
 
-__all__ = ["VideoFileReader"]
+__all__ = ["VideoFileReader", "damage"]
 
 INTERLACED_FIELD_ORDERS = (2, 3, 4, 5)
 """AVFieldOrder: top or bottom field first, coded and shown in either order."""
@@ -212,13 +212,9 @@ class VideoFileReader(ClosesAtExit):
         return is_cut_short(self._path, self._container.format.name)
 
     def _note_missing(self, given: int, *, cut_short: bool) -> None:
-        about = f" of about {self._format.frames}" if (self._format.frames or 0) > given else ""
         if cut_short or self._decoder.read_errors or self._packets_missing():
-            what = "truncated" if cut_short else "damaged"
-            self._problems.append(
-                f"{self._path} is {what}: {given}{about} frames could be read; copy the file "
-                "again if there is a whole one"
-            )
+            expected = self._format.frames
+            self._problems.append(damage(self._path, given, expected, cut_short=cut_short))
 
     def _note_piece(self, *, cut_short: bool, ended: bool) -> None:
         """Say of a piece without problems what its length doesn't tell."""
@@ -237,6 +233,22 @@ class VideoFileReader(ClosesAtExit):
         """Only MP4 counts its packets; elsewhere the number is an estimate."""
         counted = "mp4" in self._container.format.name and not self._start
         return counted and self._decoder.packets < self._stream.frames
+
+
+def damage(path: Path, given: int, expected: int | None, *, cut_short: bool) -> str:
+    """Return what is to be said of a damaged file.
+
+    Args:
+        path: of the file.
+        given: frames that could be read.
+        expected: about how many there should be, or None.
+        cut_short: bytes are missing at the end.
+    """
+    about = f" of about {expected}" if (expected or 0) > given else ""
+    return (
+        f"{path} is {'truncated' if cut_short else 'damaged'}: {given}{about} frames could be "
+        "read; copy the file again if there is a whole one"
+    )
 
 
 def _camera_id(path: Path) -> str:

@@ -20,6 +20,7 @@ from streamderain.errors import InputError, OutputError, UsageError
 from streamderain.frame import Frame, Pixels, SourceFormat
 from streamderain.writers.atomic import AtomicFile, explain_os_error
 from streamderain.writers.encoders import (
+    Container,
     choose_container,
     choose_pixel_format,
     encoder_names,
@@ -96,7 +97,7 @@ class VideoFileWriter:
         self._target = Path(target)
         self._format = format
         self._codec = codec
-        self._container = choose_container(self._target, codec)
+        self._container = self._choose_container(codec)
         self._frames = 0
         self._notes: list[str] = []
         self._said: set[str] = set()
@@ -159,11 +160,7 @@ class VideoFileWriter:
         """
         with self._lock, self._explained():
             output = self._opened()
-            rest = self._video.encode(None)
-            if self.encoder == "libx265" and self._frames < 3:  # too few for it to know their dts
-                for packet in rest:
-                    packet.dts = packet.pts
-            self._mux(output, rest)
+            self._flush(output)
             if self._sidecar:
                 self._sidecar.copy(output, None)
                 self._sidecar.close()
@@ -181,6 +178,16 @@ class VideoFileWriter:
                 self._lock.release()
         else:  # another thread is stuck inside libav: leave that alone, but not the file
             self._file.discard()
+
+    def _choose_container(self, codec: str) -> Container:
+        return choose_container(self._target, codec)
+
+    def _flush(self, output: OutputContainer) -> None:
+        rest = self._video.encode(None)
+        if self.encoder == "libx265" and self._frames < 3:  # too few for it to know their dts
+            for packet in rest:
+                packet.dts = packet.pts
+        self._mux(output, rest)
 
     def _choose_encoder(
         self, crf: int | None, preset: str | None, bitrate: int | None, *, cuda: bool
