@@ -186,7 +186,8 @@ class OpenVinoBackend(ClosesAtExit):
             self._queues.popitem(last=False)
         options = {**self._options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
         network = self._compile(shapes, options)
-        self._queues[shapes] = self._library.AsyncInferQueue(network, lanes)
+        # One more than run at a time: its frame is packed while they do.
+        self._queues[shapes] = self._library.AsyncInferQueue(network, lanes + 1)
         return self._queues[shapes]
 
     def _request(self, shapes: Shapes) -> Any:
