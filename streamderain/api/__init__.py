@@ -1,0 +1,1 @@
+"""In-process use: arrays in, arrays out, and sources that give clean frames."""
