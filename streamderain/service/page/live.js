@@ -2,6 +2,7 @@
 
 const SILENT_MS = 3500; // the server speaks once a second; so long without a word, and it is gone
 const RETRY_MS = [500, 1000, 2000, 3000]; // before the next try, and so on
+const TROUBLES = ["stalled", "backoff", "failed"];
 const BASELINE = 30; // messages over which the usual age of a camera's frames is known
 
 /** Takes a binary message apart: length of the id, the id, 8 bytes of version, a JPEG. */
@@ -74,6 +75,7 @@ export class Live extends EventTarget {
   #fresh = new Map();
   #wishes = new Map();
   #sinks = new Map();
+  #troubles = new Map(); // since when a camera is not what it should be
   #shownAt = new Map(); // when the last picture of a camera came
   #sending = 0;
   #said = "";
@@ -193,17 +195,32 @@ export class Live extends EventTarget {
       for (const view of message.cameras) {
         if (!this.#fresh.has(view.camera)) this.#fresh.set(view.camera, new Freshness());
         this.#fresh.get(view.camera).take(view, now);
-        cameras.set(view.camera, view);
+        cameras.set(view.camera, this.#steady(view));
       }
       for (const name of this.#fresh.keys()) {
         if (cameras.has(name)) continue;
         this.#fresh.delete(name);
         this.#shownAt.delete(name);
+        this.#troubles.delete(name);
       }
       this.cameras = cameras;
       this.#become("open");
       this.dispatchEvent(new Event("cameras"));
     }
+  }
+
+  /** A camera that is tried again stays what it was, since when it first was: a try is no news. */
+  #steady(view) {
+    const again = view.state === "connecting" && view.message;
+    if (!again && !TROUBLES.includes(view.state)) {
+      this.#troubles.delete(view.camera);
+      return view;
+    }
+    const before = this.#troubles.get(view.camera);
+    const state = again ? (before?.state ?? "backoff") : view.state;
+    const since = before?.since ?? view.since;
+    this.#troubles.set(view.camera, { state, since });
+    return { ...view, state, since };
   }
 
   /** Draws a picture, and only then asks for the next: who is slow gets fewer, never older ones. */
