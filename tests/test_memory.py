@@ -209,7 +209,7 @@ LIMITED = """
     ("name", "module", "shape", "spare"),
     [
         # ONNX Runtime runs a batch whole, OpenVINO a frame on each core.
-        ("onnx", "onnxruntime", (12, 540, 960), 300),
+        ("onnx", "onnxruntime", (12, 540, 960), 350),
         ("openvino", "openvino", (3, 1080, 1920), 450),
     ],
 )
