@@ -12,7 +12,7 @@ from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import VIDEO
 from streamderain.inference.create import create_backend
 from streamderain.inference.cuda import CudaBackend
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain, portions_for
 from streamderain.inference.onnx import OnnxBackend
 from streamderain.models import available_models, resolve_model
 from tests.clips import picture
@@ -112,21 +112,21 @@ def test_where_graphs_can_not_be_recorded_it_runs_without(runtime, where):
 def test_memory_that_runs_out_makes_smaller_runs(runtime):
     fake = runtime(pixels=2 * 120 * 160)
     with create_backend(MODEL, "cuda", "onnx") as made:
-        pictures = list(frames_for(made, 7, 120, 160))
+        pictures, portions = list(frames_for(made, 7, 120, 160)), portions_for(made)
         for _ in range(3):
-            derained = derain(made, pictures)
+            derained = derain(made, pictures, portions=portions)
             assert np.abs(derained - expected(MODEL, np.stack(pictures))).max() <= 1
         tried = len(fake.runs)
-        derain(made, pictures)
+        derain(made, pictures, portions=portions)
         assert all(shape[0] <= 2 for _, shape in fake.runs[tried:])
 
 
 def test_memory_that_runs_out_in_recording_makes_smaller_runs_and_graphs_stay(runtime):
     fake = runtime(recorded_pixels=120 * 160)
     with create_backend(MODEL, "cuda", "onnx") as made:
-        pictures = list(frames_for(made, 2, 120, 160))
+        pictures, portions = list(frames_for(made, 2, 120, 160)), portions_for(made)
         for _ in range(6):
-            derained = derain(made, pictures)
+            derained = derain(made, pictures, portions=portions)
             assert np.abs(derained - expected(MODEL, np.stack(pictures))).max() <= 1
         assert made.graphs
         assert set(made._lanes) == {(1, 120, 160, 3)}  # what was not recorded is let go

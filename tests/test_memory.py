@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamderain.errors import ModelError, ModelMemoryError
 from streamderain.inference import memory
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain, portions_for
 from streamderain.inference.graphs import failed
 from streamderain.inference.memory import Portions, is_out_of_memory, run_in_portions
 from streamderain.models import ModelInfo
@@ -59,12 +59,13 @@ def test_then_tiles():
     assert max(n * h * w for n, h, w, _ in backend.runs[-4:]) <= 30_000
 
 
-def test_what_did_not_fit_is_remembered_for_the_backend_and_for_other_sizes():
+def test_what_did_not_fit_is_remembered_for_other_sizes():
     backend = Small(30_000)
-    derain(backend, list(pictures(2, 300, 400)))
+    portions = portions_for(backend)
+    derain(backend, list(pictures(2, 300, 400)), portions=portions)
     for height, width in ((300, 400), (150, 200), (500, 500)):
         backend.runs.clear()
-        derain(backend, list(pictures(3, height, width)))
+        derain(backend, list(pictures(3, height, width)), portions=portions)
         assert all(n * h * w <= 30_000 for n, h, w, _ in backend.runs)
     other = Small(10**9)
     derain(other, list(pictures(2, 300, 400)))
@@ -190,16 +191,18 @@ LIMITED = """
     import resource, sys
     import numpy as np
     from streamderain.inference.create import create_backend
-    from streamderain.inference.derainer import LEARNT, derain
+    from streamderain.inference.derainer import derain, portions_for
 
     count, height, width, spare = map(int, sys.argv[2:])
     with create_backend("video-s", "cpu", sys.argv[1]) as backend:
         backend.run(np.zeros((1, 64, 64, 7), np.uint8))
         taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + spare * 2**20,) * 2)
-        derained = derain(backend, [np.full((height, width, 3), 90, np.uint8)] * count)
+        portions = portions_for(backend)
+        pictures = [np.full((height, width, 3), 90, np.uint8)] * count
+        derained = derain(backend, pictures, portions=portions)
         assert derained.shape == (count, height, width, 3) and abs(int(derained.mean()) - 90) < 4
-        assert LEARNT[backend].limit < count * height * width, LEARNT[backend].limit
+        assert portions.limit < count * height * width, portions.limit
     print("it fitted")
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -21,23 +20,23 @@ from streamderain.inference.remembering import check_lookahead, remembered
 from streamderain.inference.tiling import lanes_for
 from streamderain.models import NULL
 
-__all__ = ["Derainer", "derain", "given_priors", "run_stacked", "stacked"]
-
-LEARNT: WeakKeyDictionary[Backend, Portions] = WeakKeyDictionary()
-"""What each backend's memory holds, for as long as it lives."""
+__all__ = ["Derainer", "derain", "given_priors", "portions_for", "run_stacked", "stacked"]
 
 
 def derain(
-    backend: Backend, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None = None
+    backend: Backend,
+    pictures: Sequence[Pixels],
+    priors: Sequence[Prior | None] | None = None,
+    portions: Portions | None = None,
 ) -> Frames:
     """Run pictures of one size through the network, as memory allows: all at once, fewer, in tiles.
-
-    What didn't fit once is remembered for the backend (:class:`~.memory.Portions`).
 
     Args:
         backend: what runs the network.
         pictures: uint8 H×W×3 RGB, at least one.
         priors: what the past says of each, for a video network; None where it says nothing.
+        portions: what was learnt of the memory; who derains more than once keeps it
+            (:func:`portions_for`).
 
     Returns:
         uint8 N×H×W×3.
@@ -46,13 +45,18 @@ def derain(
         ModelMemoryError: not even a small tile fits into memory.
         ModelError: the network failed.
     """
+    portions = portions or portions_for(backend)
     if takes_apart(backend):
-        portions = LEARNT.setdefault(backend, Portions(backend.model.bytes_per_pixel))
         portion = portions.choose(len(pictures), *pictures[0].shape[:2])
         if portion.frames == len(pictures) and portion.plan.count == 1:
             with contextlib.suppress(ModelMemoryError):  # then it is tried in portions
                 return backend.run_apart(pictures, given_priors(backend.inputs, pictures, priors))
-    return run_stacked(backend, stacked(backend.inputs, pictures, priors))
+    return run_stacked(backend, stacked(backend.inputs, pictures, priors), portions)
+
+
+def portions_for(backend: Backend) -> Portions:
+    """Return what is known of a network's memory before anything failed."""
+    return Portions(backend.model.bytes_per_pixel)
 
 
 def given_priors(
@@ -86,15 +90,14 @@ def stacked(
     return result
 
 
-def run_stacked(backend: Backend, frames: Frames) -> Frames:
+def run_stacked(backend: Backend, frames: Frames, portions: Portions | None = None) -> Frames:
     """Run what :func:`stacked` gave, uint8 N×H×W×C, as memory allows; uint8 N×H×W×3.
 
     Raises:
         ModelMemoryError: not even a small tile fits into memory.
         ModelError: the network failed.
     """
-    portions = LEARNT.setdefault(backend, Portions(backend.model.bytes_per_pixel))
-    return run_in_portions(backend.run, frames, portions)
+    return run_in_portions(backend.run, frames, portions or portions_for(backend))
 
 
 class Derainer:
@@ -132,6 +135,7 @@ class Derainer:
         self._lookahead = lookahead
         self._remembers = remember and backend.inputs != PICTURE
         self._priors: dict[int, Prior] = {}
+        self._portions = portions_for(backend)
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of that size go through the network at once."""
@@ -187,8 +191,9 @@ class Derainer:
         priors = {id(frame): self._priors.pop(id(frame), None) for frame in group}
         if chosen:
             derained = derain(
-                self._backend, [f.pixels for f in chosen], [priors[id(f)] for f in chosen]
-            )
+                self._backend, [f.pixels for f in chosen], [priors[id(f)] for f in chosen],
+                self._portions,
+            )  # fmt: skip
             for frame, pixels in zip(chosen, derained, strict=True):
                 if self._keep_original:
                     frame.original = frame.pixels

@@ -19,7 +19,8 @@ from streamderain.frame import Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain, portions_for
+from streamderain.inference.memory import Portions
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.exchange import Exchange
 from streamderain.live.reports import ModelReport
@@ -61,6 +62,7 @@ class _Loaded:
     batcher: CameraBatcher
     cost: CostModel
     since: float
+    portions: Portions
     batches: Counter[int] = field(default_factory=Counter)
 
 
@@ -120,7 +122,7 @@ class Engine:
                 try:
                     pictures = [ticket.frame.pixels for ticket in tickets]
                     priors = [t.prior.use() if t.prior else None for t in tickets]
-                    derained = list(derain(backend, pictures, priors))
+                    derained = list(derain(backend, pictures, priors, loaded.portions))
                     loaded.cost.observe(tickets[0].size, len(tickets), self._clock() - started)
                     loaded.batches[len(tickets)] += 1
                 except Exception as error:  # noqa: BLE001 - one run must not end them all
@@ -230,7 +232,9 @@ class Engine:
         cost = CostModel()
 
         batcher = CameraBatcher(partial(self._limit, backend), self._wait, cost)
-        return _Loaded(backend, sha256_of(backend.model), batcher, cost, self._wall())
+        return _Loaded(
+            backend, sha256_of(backend.model), batcher, cost, self._wall(), portions_for(backend)
+        )
 
     def _limit(self, backend: Backend, height: int, width: int) -> int:
         return self._batch or choose_batch(backend.device, height, width)
