@@ -47,7 +47,7 @@ def clean_in_segments(
         start(sum(segment.span.frames for segment in todo) or job.format.frames or 0)
         cleaned = 0
         for segment in todo:
-            result = clean_segment(job.with_gate(segment), backend, partial(_add, update, cleaned))
+            result = clean_segment(job.carrying(segment), backend, partial(_add, update, cleaned))
             job.accept(result)
             cleaned += result.frames
         job.join()

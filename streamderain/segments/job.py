@@ -4,7 +4,7 @@ Usage, here one segment after the other (another way to spread them may do the m
 
     with SegmentedJob(source, target, backend, settings, segment_s=180, resume=True) as job:
         for segment in job.pending():
-            job.accept(clean_segment(job.with_gate(segment), backend))
+            job.accept(clean_segment(job.carrying(segment), backend))
         job.join()
 """
 
@@ -115,7 +115,7 @@ class SegmentedJob:
 
     @property
     def segments(self) -> list[Segment]:
-        """All segments; the gate's state is still missing in them."""
+        """All segments; what they carry is still missing in them."""
         return [
             Segment(
                 source=str(self._source), target=str(self._folder.piece(span.number)),
@@ -130,10 +130,10 @@ class SegmentedJob:
             if segment.span.number not in self.done:
                 yield segment
 
-    def with_gate(self, segment: Segment) -> Segment:
-        """Return a segment with the rain gate's state, of the one before, which must be done."""
+    def carrying(self, segment: Segment) -> Segment:
+        """Return a segment with what it must know of the one before, which must be done."""
         before = self.done.get(segment.span.number - 1)
-        return segment.model_copy(update={"gate": before.gate if before else None})
+        return segment.model_copy(update={"carried": before.carried if before else None})
 
     def accept(self, result: SegmentResult) -> None:
         """Note that a segment is done.

@@ -6,8 +6,7 @@ can't bring it back; its state is a few numbers, which are handed on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -16,10 +15,8 @@ from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig, RainGate
 from streamderain.inference.gating import DRY, LONGEST_WAIT
 from streamderain.inference.gauge import RainGauge, Sums, score_of
-from streamderain.readers.video import VideoFileReader
-from streamderain.segments.plan import Span
 
-__all__ = ["GateState", "Judge", "gate_states"]
+__all__ = ["GateState", "Judge"]
 
 
 class GateState(BaseModel):
@@ -134,29 +131,3 @@ class Judge:
         if not rains:
             frame.bypass = DRY
         return frame
-
-
-def gate_states(
-    source: Path, spans: Iterable[Span], config: GateConfig | None = None
-) -> Iterator[tuple[int, GateState]]:
-    """Give the number of every segment but the first ones, and the state that it begins with.
-
-    For segments that are to be cleaned at the same time: the recording is decoded once, without
-    the network. Segments that follow one another get the state of the one before.
-
-    Args:
-        source: the recording.
-        spans: its segments, from :func:`~streamderain.segments.plan.plan`, in order.
-        config: thresholds; None for the defaults.
-    """
-    marks = [(span.context, span.number) for span in spans if span.context is not None]
-    if not marks:
-        return
-    judge = Judge(config)
-    with VideoFileReader(source) as reader:
-        for frame in reader:
-            while marks and frame.pts is not None and frame.pts >= marks[0][0]:
-                yield marks.pop(0)[1], judge.state
-            if not marks:
-                return
-            judge.step(frame)

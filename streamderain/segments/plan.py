@@ -8,16 +8,11 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["AFTER", "CONTEXT", "PRIMER", "Span", "plan"]
+__all__ = ["AFTER", "PRIMER", "Span", "plan"]
 
-CONTEXT = 32
-"""Frames before a segment that are judged and remembered as its own are. A prior is made of nine,
-each of which is placed by the nine before it; how restless the scene is, which tells a cut from a
-cloudburst, has forgotten what was 32 frames ago to one part in 90,000."""
-
-PRIMER = 6
-"""Frames before those that the rain gauge begins with: it looks at three, of which some may be
-damaged."""
+PRIMER = 48
+"""Frames before a segment that are read again: a prior is made of nine, of which the last may have
+been thirteen dry frames ago, and some may be damaged."""
 
 AFTER = 10
 """Frames after a segment: four to look ahead, one more to judge them, and as many again as wait
@@ -36,12 +31,10 @@ class Span(BaseModel):
         number: from 0.
         seek: key frame to decode from: the one before the last that would do, for streams that are
             refreshed bit by bit instead of by whole pictures.
-        prime: first frame to be given.
-        context: first one that is judged and remembered; those before only prime the rain gauge.
+        prime: first frame to be read; those before ``start`` are what is remembered.
         start: first one that is the segment's own.
         end: first one that isn't any more.
         until: first one that isn't looked at any more.
-        handover: where the next segment's context begins, at which the rain gate's state is noted.
         frames: that the segment should have; 0 where that can't be known before decoding.
     """
 
@@ -49,11 +42,9 @@ class Span(BaseModel):
     number: int
     seek: int | None = None
     prime: int | None = None
-    context: int | None = None
     start: int | None = None
     end: int | None = None
     until: int | None = None
-    handover: int | None = None
     frames: int = 0
 
 
@@ -73,22 +64,18 @@ def plan(times: Sequence[int], keys: Sequence[int], length: float) -> list[Span]
     """
     places = _cuts(times, keys, length)
     bounds = [0, *places, len(times)]
-    contexts = [max(0, place - CONTEXT) for place in bounds]
     spans = []
     for number, (first, end) in enumerate(itertools.pairwise(bounds)):
-        context = contexts[number]
-        prime = max(0, context - PRIMER)
+        prime = max(0, first - PRIMER)
         last = number == len(places)
         spans.append(
             Span(
                 number=number,
                 seek=_key_for(times[prime], keys) if prime else None,
                 prime=times[prime] if prime else None,
-                context=times[context] if context else None,
                 start=times[first] if first else None,
                 end=None if last else times[end],
                 until=None if last or end + AFTER >= len(times) else times[end + AFTER],
-                handover=None if last or not contexts[number + 1] else times[contexts[number + 1]],
                 frames=end - first,
             )
         )

@@ -16,12 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, Step
 from streamderain.framemap import FrameMap, MappedWriter, Run
-from streamderain.inference.backend import Backend
+from streamderain.inference.backend import PICTURE, Backend
 from streamderain.inference.derainer import Derainer
 from streamderain.inference.gate import GateConfig
+from streamderain.inference.prior import Prior
 from streamderain.pipeline import Pipeline
 from streamderain.readers.span import SpanReader
-from streamderain.segments.judging import GateState, Judge
+from streamderain.segments.carrying import Carried, Carrier
+from streamderain.segments.judging import Judge
+from streamderain.segments.memory import Memory
 from streamderain.segments.plan import Span
 from streamderain.views import split
 from streamderain.writers.base import Writer
@@ -58,8 +61,7 @@ class Segment(BaseModel):
         whole: path or name of the video that the segment will be a part of; only its ending counts.
         span: which frames.
         settings: how.
-        gate: the rain gate's state at ``span.context``; None where the span begins with the
-            recording, or nothing is judged.
+        carried: what is known at ``span.start`` of all before; None where that is the beginning.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,7 +70,7 @@ class Segment(BaseModel):
     whole: str
     span: Span
     settings: Settings
-    gate: GateState | None = None
+    carried: Carried | None = None
 
 
 class SegmentResult(BaseModel):
@@ -84,8 +86,7 @@ class SegmentResult(BaseModel):
         encoder, batch, size: as in :class:`~streamderain.report.JobReport`.
         seconds, stages: wall time, and how long each stage was at work.
         notes: what was reduced or left out.
-        gate: the rain gate's state for the next segment, or None where there is none or nothing is
-            judged.
+        carried: what the next segment must know.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -104,7 +105,7 @@ class SegmentResult(BaseModel):
     seconds: float
     stages: dict[str, float]
     notes: list[str]
-    gate: GateState | None
+    carried: Carried
 
 
 def clean_segment(
@@ -136,12 +137,12 @@ def clean_segment(
         stack.callback(target.abandon)  # does nothing once the writer has finished
         writer: Writer = FanOutWriter([(target, split)]) if settings.compare else target
         mapped = MappedWriter(writer)
-        derainer = Derainer(
-            backend, batch=settings.batch, keep_original=settings.compare,
-            lookahead=settings.lookahead,
-        )  # fmt: skip
-        judge = None if settings.always else Judge(GateConfig(), segment.gate)
-        processor = _Processor(derainer, judge, span)
+        memory = Memory(settings.lookahead) if backend.inputs != PICTURE else None
+        before = segment.carried
+        judge = None if settings.always else Judge(GateConfig(), before.gate if before else None)
+        carrier = Carrier(judge, memory, span, before)
+        derainer = _Remembering(backend, settings)
+        processor = _Processor(derainer, carrier, memory, span)
         batch = derainer.batch_for(source.height, source.width)
         parameters = target.parameters
         result = Pipeline(reader, processor, mapped, batch=batch, progress=progress).run()
@@ -151,7 +152,7 @@ def clean_segment(
             frames=result.written, map=mapped.map.runs, corrupt=processor.corrupt,
             rain=mapped.rain, judged=mapped.judged, encoder=target.encoder, batch=batch,
             size=(source.width, source.height), seconds=result.seconds, stages=result.busy,
-            notes=list(dict.fromkeys([*source.notes, *writer.notes])), gate=processor.handed,
+            notes=list(dict.fromkeys([*source.notes, *writer.notes])), carried=carrier.carried,
         )  # fmt: skip
 
 
@@ -185,29 +186,40 @@ def file_digest(path: Path) -> tuple[int, str]:
         raise OutputError(f"{path} can't be read ({reason}); check the disk it is on") from error
 
 
+class _Remembering(Derainer):
+    """A derainer whose memory can be put down and taken up."""
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        super().__init__(backend, batch=settings.batch, keep_original=settings.compare)
+
+    def note(self, given: Iterable[tuple[Frame, Prior | None]]) -> Iterator[Frame]:
+        """Give frames, keeping their priors for when they are cleaned."""
+        for frame, prior in given:
+            if prior is not None:
+                self._priors[id(frame)] = prior
+            yield frame
+
+
 class _Processor:
     """The inference stage of a segment: frames around it are looked at, but not given.
 
     Attributes:
         own: the segment's own frames that came in.
         corrupt: those of them that are damaged.
-        handed: the gate's state at the handover.
     """
 
-    def __init__(self, derainer: Derainer, judge: Judge | None, span: Span) -> None:
-        self._derainer, self._judge, self._span = derainer, judge, span
+    def __init__(
+        self, derainer: _Remembering, carrier: Carrier, memory: Memory | None, span: Span
+    ) -> None:
+        self._derainer, self._carrier, self._memory, self._span = derainer, carrier, memory, span
         self.own = self.corrupt = 0
-        self.handed: GateState | None = None
 
     @property
     def steps(self) -> Sequence[tuple[str, Step]]:
         return ("look", self._look), ("infer", self._clean)
 
     def _look(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        judged = self._judged(frames, self._judge) if self._judge else frames
-        context = self._span.context
-        wanted = (frame for frame in judged if _from(context, frame))
-        for frame in self._derainer.look(wanted):
+        for frame in self._derainer.note(self._remembered(self._carrier.judged(frames))):
             if self._is_own(frame):
                 self.own += 1
                 self.corrupt += frame.corrupt
@@ -215,29 +227,15 @@ class _Processor:
                 frame.bypass = "context"  # passes the network by, and what is known of it goes
             yield frame
 
-    def _judged(self, frames: Iterable[Frame], judge: Judge) -> Iterator[Frame]:
-        handover, primer = self._span.handover, list[Frame]()
-        primed = False
+    def _remembered(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prior | None]]:
         for frame in frames:
-            if not primed and not _from(self._span.context, frame):
-                primer.append(frame)
-                continue
-            if not primed:
-                judge.prime(primer)
-                primed = True
-            if handover is not None and self.handed is None and _from(handover, frame):
-                self.handed = judge.state
-            yield from judge.step(frame)
-        yield from judge.rest()
+            self._carrier.note(frame)
+            yield from self._memory.step(frame) if self._memory else [(frame, None)]
+        yield from self._memory.rest() if self._memory else []
 
     def _clean(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         return (frame for frame in self._derainer.clean(frames) if self._is_own(frame))
 
     def _is_own(self, frame: Frame) -> bool:
         end = self._span.end
-        return _from(self._span.start, frame) and (end is None or not _from(end, frame))
-
-
-def _from(time: int | None, frame: Frame) -> bool:
-    """Say whether a frame is shown at a time or later; None is the beginning of all."""
-    return time is None or frame.pts is None or frame.pts >= time
+        return end is None or frame.pts is None or frame.pts < end
