@@ -379,6 +379,13 @@ def test_a_bit_rate_is_held_whatever_the_frame_rate(fps):
     assert total * 8 / (150 / fps) == pytest.approx(400_000, rel=0.25)
 
 
+def test_the_rate_is_not_measured_across_two_announcements():
+    rate = RateWatch()
+    for frames in (30, 40, 30):
+        assert not any(rate.observe(n * 3600) for n in range(frames))
+    assert rate.fps == 25
+
+
 def test_a_gpu_encodes_only_where_there_is_one_and_is_missed_only_where_it_was_asked_for(
     tmp_path, monkeypatch
 ):

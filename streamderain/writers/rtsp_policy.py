@@ -125,6 +125,8 @@ class RateWatch:
 
     def observe(self, ticks: int) -> bool:
         """Note a frame's timestamp; True where :attr:`fps` has changed so much that it matters."""
+        if self._times and ticks <= self._times[-1]:  # another announcement, which counts anew
+            self._times.clear()
         self._times.append(ticks)
         if len(self._times) < WATCHED_FRAMES:
             return False
