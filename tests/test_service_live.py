@@ -1,5 +1,6 @@
 """The WebSocket with reports and pictures, with a control that is made up."""
 
+import asyncio
 import json
 
 import cv2
@@ -11,6 +12,9 @@ from starlette.websockets import WebSocketDisconnect
 from streamderain.service import live as live_module
 from streamderain.service import viewers as viewers_module
 from streamderain.service.app import make_app
+from streamderain.service.shapes import StreamQuery
+from streamderain.service.shots import Shots
+from streamderain.service.viewers import Viewers
 from tests.fake_control import TOKEN, FakeControl, settings
 from tests.waiting import until
 
@@ -127,6 +131,17 @@ def test_what_is_not_watched_any_more_does_not_come(viewer, control):
     viewer.watch(yard={"fps": 60})
     control.show("gate")
     assert viewer.picture()[0] == "yard"
+
+
+def test_a_picture_that_was_due_when_the_client_turned_away_is_not_made(control):
+    shots = Shots()
+    client = live_module._Client(None, Viewers(control, shots), lambda socket: True)
+    control.show("gate")
+    client._feed.watch({"gate": StreamQuery()}, 0.0)
+    (due,) = client._feed.due(1.0)
+    client._feed.watch({}, 1.0)
+    asyncio.run(client._make(due))
+    assert shots.encoded == 0
 
 
 def test_another_view_of_a_camera_that_stands_still_is_sent(viewer, control):

@@ -144,6 +144,8 @@ class _Client:
     async def _make(self, camera: str) -> None:
         """Send the newest picture of a camera, if it is newer than the last."""
         feed, viewers = self._feed, self._viewers
+        if camera not in feed:
+            return  # the client has just said that it wants others
         watched = feed[camera]
         try:
             pair = viewers.control.pair(camera)
