@@ -78,6 +78,29 @@ def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch, served):
         assert is_hung_up(silent) and is_hung_up(half)
 
 
+def test_a_second_request_has_to_come_as_fast_as_the_first(monkeypatch, served):
+    monkeypatch.setattr(server_module, "SILENT_S", 0.1)
+    with connect(served) as plain, connect(served) as brisk:
+        for each in (plain, brisk):
+            each.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert answer_of(each).endswith(b"}")
+            each.sendall(b"GET /healthz HTTP/1.1\r\n")
+        brisk.sendall(b"Host: 127.0.0.1\r\n\r\n")
+        assert answer_of(brisk).endswith(b"}")
+        assert is_hung_up(plain)
+        brisk.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert answer_of(brisk).endswith(b"}")
+
+
+def answer_of(plain):
+    heard = b""
+    while not heard.endswith(b"}"):
+        part = plain.recv(4096)
+        assert part, "hung up"
+        heard += part
+    return heard
+
+
 def test_there_may_not_be_too_many_connections(monkeypatch, served):
     monkeypatch.setattr(server_module, "CONNECTIONS_MOST", 3)
     kept = [connect(served) for _ in range(3)]

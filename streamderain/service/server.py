@@ -33,7 +33,7 @@ CONNECTIONS_MOST = 256
 """More aren't accepted: cameras and files need descriptors too."""
 
 SILENT_S = 10.0
-"""A connection that asks for nothing is closed."""
+"""A connection that asks for nothing, or doesn't get to the end of it, is closed."""
 
 SEND_BUFFER = 256 * 1024
 """Bytes that the system holds for one viewer."""
@@ -51,16 +51,27 @@ class _Protocol(H11Protocol):
         if len(self.connections) > CONNECTIONS_MOST:
             transport.abort()
             return
-        self.loop.call_later(SILENT_S, self._hang_up_if_silent)
+        self._expect_request()
 
-    def _hang_up_if_silent(self, *, is_sure: bool = False) -> None:
-        asked: object = self.scope
-        if asked is not None or self not in self.connections:
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # uvicorn limits how long a connection may rest, but not how long a head may take.
+        if self.cycle is not None and self.cycle.response_complete and self.cycle is not self._told:
+            self._expect_request()
+
+    def _expect_request(self) -> None:
+        """Hang up unless the next request is there in time."""
+        last: object = self.cycle
+        self._told = last
+        self.loop.call_later(SILENT_S, self._hang_up_if_silent, last)
+
+    def _hang_up_if_silent(self, last: object, is_sure: bool = False) -> None:
+        if self.cycle is not last or self not in self.connections:
             return
         if is_sure:
             self.transport.abort()
         else:  # after a moment in which the machine stood still, a request may just wait here
-            self.loop.call_later(1.0, lambda: self._hang_up_if_silent(is_sure=True))
+            self.loop.call_later(1.0, self._hang_up_if_silent, last, True)
 
 
 class WebService:
