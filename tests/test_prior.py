@@ -1,5 +1,7 @@
 """What the past says of a frame: the scene behind the rain, and how far to trust it."""
 
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -228,3 +230,17 @@ def test_a_frame_that_waits_too_long_has_a_prior_that_says_nothing(still):
     made = first.use()
     assert made.frames == 0
     assert not made.reliability.any()
+
+
+def test_no_more_than_one_past_is_held_of_frames_that_nobody_asks_for(still):
+    past, held = TemporalPrior(), []
+    for index in range(4 * SPAN):
+        frame = still[:240, :320].copy()
+        held.append(weakref.ref(frame))
+        if index < 2 * SPAN:
+            past.step(frame)
+        else:
+            past.remember(frame)
+        del frame
+    assert sum(one() is not None for one in held) == SPAN
+    assert past.step(still[:240, :320].copy()).frames == SPAN - 1

@@ -201,7 +201,19 @@ class TemporalPrior:
         with self._coming:
             self._gap |= len(self._unseen) == self._unseen.maxlen
             self._unseen.append(seen)
+            lost = self._gap and bool(self._past)
+        if lost and self._looking.acquire(blocking=False):
+            try:
+                self._let_go()
+            finally:
+                self._looking.release()
         return seen
+
+    def _let_go(self) -> None:
+        """Give back the memory of a past that the next look will forget, however late it comes."""
+        with self._coming:
+            if self._gap:
+                self._past.clear()
 
     def _forget(self) -> None:
         self._past.clear()
