@@ -1,12 +1,13 @@
 # Two commands do everything on a machine with Python 3.11 and make:
 #   make demo    the main job on a test scene: no camera, no file, no PyTorch
 #   make test    all tests
+#   make docs    the documentation as a site, in site/
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types format clean
+.PHONY: demo test lint types format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/streamderain demo --overwrite
@@ -25,8 +26,11 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.dev
+	$(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -37,5 +41,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,service,test,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,service,test,dev,docs]'
 	touch $@ $(VENV)/.demo
