@@ -163,7 +163,7 @@ def _verified(
     shown = [time for time, _ in written.times()]
     try:
         piece = read_piece(path, shown, time_base)
-        if piece.parameters != parameters or frames != len(shown):
+        if (parameters and piece.parameters != parameters) or frames != len(shown):
             raise OutputError(f"the segment {path} isn't what was written; check its disk")
         return file_digest(path)
     except OutputError:

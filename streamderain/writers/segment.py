@@ -13,7 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.context import Flags
 from av.container import OutputContainer
+from av.format import ContainerFormat
 from av.video.stream import VideoStream
 
 from streamderain.errors import OutputError
@@ -23,6 +25,10 @@ from streamderain.writers.encoders import Container, choose_container
 from streamderain.writers.video import VideoFileWriter
 
 __all__ = ["JoiningWriter", "Piece", "PieceWriter", "read_piece"]
+
+
+GLOBAL_HEADER = 0x40
+"""AVFMT_GLOBALHEADER: a container that keeps what a decoder must know apart from the packets."""
 
 
 class PieceWriter(VideoFileWriter):
@@ -50,11 +56,21 @@ class PieceWriter(VideoFileWriter):
 
     @property
     def parameters(self) -> bytes:
-        """What a decoder must know before the first packet: all pieces of a video have the same."""
+        """What a decoder must know before the first packet: all pieces of a video have the same.
+
+        Empty where the container wants it said again in every key frame, as MPEG-TS does.
+        """
         return bytes(self._video.codec_context.extradata or b"")
 
     def _choose_container(self, codec: str) -> Container:
         return replace(choose_container(self._whole, codec), muxer="nut", title="NUT")
+
+    def _add_video(self, output: OutputContainer) -> VideoStream:
+        video = super()._add_video(output)
+        whole = choose_container(self._whole, self._codec)
+        if not ContainerFormat(whole.muxer, "w").flags & GLOBAL_HEADER:
+            video.codec_context.flags &= ~Flags.global_header
+        return video
 
     def _note_delay(self) -> None:
         pass
@@ -142,7 +158,7 @@ class JoiningWriter(VideoFileWriter):
         """
         wanted = bytes(self._video.codec_context.extradata or b"")
         for piece in pieces:
-            if piece.parameters != wanted:
+            if wanted and piece.parameters != wanted:
                 raise OutputError(
                     f"the segment {piece.path} was coded in another way than it is coded here, by "
                     "another version of the encoder perhaps; clean it again with --overwrite"
