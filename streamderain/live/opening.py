@@ -114,7 +114,7 @@ def open_output(
         )  # fmt: skip
         return Opened("rtsp", writer, writer.close, give_up=writer.close, secrets=writer.secrets)
     publisher = CameraPublisher(
-        publishers.lend(output), name, run, codec=output.payload, pixfmt=output.pixfmt,
+        publishers.lend(output, name), name, run, codec=output.payload, pixfmt=output.pixfmt,
         quality=output.quality,
     )  # fmt: skip
     return Opened("publish", publisher, lambda: None, teller=publisher, heartbeat=output.heartbeat)

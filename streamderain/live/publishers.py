@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamderain.config import ZeroMqOutput
 from streamderain.errors import ConfigError
@@ -21,7 +22,7 @@ class _Shared:
     publisher: ZeroMqPublisher
     kind: tuple[object, ...]
     room: int
-    holders: int = 0
+    holders: Counter[str] = field(default_factory=Counter)
 
 
 class Publishers:
@@ -53,8 +54,10 @@ class Publishers:
             shared = self._shared.get(output.address)
             return shared is not None and shared.kind != _kind(output)
 
-    def lend(self, output: ZeroMqOutput) -> ZeroMqPublisher:
+    def lend(self, output: ZeroMqOutput, camera: str) -> ZeroMqPublisher:
         """Return the publisher of an output's address, bound where it isn't yet.
+
+        A camera that is changed has it twice for a moment, and needs no more room for that.
 
         Raises:
             OutputError: the address is in use or can't be bound.
@@ -70,22 +73,23 @@ class Publishers:
                     f"the outputs at {output.address} differ; cameras that share an address share "
                     "all its settings"
                 )
-            shared.holders += 1
-            if shared.holders == shared.room + 1:
+            shared.holders[camera] += 1
+            if shared.holders[camera] == 1 and len(shared.holders) == shared.room + 1:
                 log.warning(
                     "more cameras publish at %s than it was bound for; subscribers may lose "
                     "frames: restart streamderain, or use another address",
                     output.address,
                 )
             known = self._sharing.get(output.address, 1)
-            self._sharing[output.address] = max(known, shared.holders)
+            self._sharing[output.address] = max(known, len(shared.holders))
             return shared.publisher
 
-    def give_back(self, address: str) -> None:
+    def give_back(self, address: str, camera: str) -> None:
         """Return what was lent once; what nobody needs any more is closed."""
         with self._lock:
             shared = self._shared[address]
-            shared.holders -= 1
+            shared.holders[camera] -= 1
+            shared.holders = +shared.holders
             if shared.holders:
                 return
             del self._shared[address]

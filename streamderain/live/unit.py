@@ -252,4 +252,4 @@ class Unit:
     def _give_back(self) -> None:
         lent, self._lent = self._lent, []
         for address in lent:
-            self._around.publishers.give_back(address)
+            self._around.publishers.give_back(address, self.name)
