@@ -15,12 +15,12 @@ import pytest
 
 from streamderain.errors import OutputError
 from streamderain.live.supervision import Backoff
-from streamderain.writers import rtsp_encoder
+from streamderain.writers import rtsp, rtsp_encoder
 from streamderain.writers.base import LeftOutError
 from streamderain.writers.rtsp import DOWN, RtspWriter
 from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker, is_rtcp
 from streamderain.writers.rtsp_encoder import units_of as units
-from streamderain.writers.rtsp_message import parse_answer, parse_transport
+from streamderain.writers.rtsp_message import Access, parse_answer, parse_transport
 from streamderain.writers.rtsp_policy import Fault, Publishing, RateWatch, Timeline
 from tests.clips import picture
 from tests.live_frames import live_frame
@@ -377,6 +377,30 @@ def test_a_bit_rate_is_held_whatever_the_frame_rate(fps):
         total += size if n >= 150 else 0
     assert rate.fps == pytest.approx(fps, rel=0.05)
     assert total * 8 / (150 / fps) == pytest.approx(400_000, rel=0.25)
+
+
+@pytest.mark.parametrize("realm", ["realm=, ", "realm, ", ""])
+def test_a_challenge_that_is_odd_is_answered_as_well_as_can_be(realm):
+    answer = parse_answer(f'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest {realm}nonce="n"'.encode())
+    access = Access("someone", PASSWORD)
+    assert access.challenged(answer)
+    assert 'realm=""' in access.headers("ANNOUNCE", "rtsp://h/x")["Authorization"]
+
+
+def test_what_nobody_expected_leaves_no_connection_behind(monkeypatch):
+    opened = []
+
+    class Odd(rtsp.RtspSession):
+        def open(self, description):
+            opened.append(self)
+            self._connect(self._clock() + 5)
+            raise RuntimeError("odd")
+
+    monkeypatch.setattr(rtsp, "RtspSession", Odd)
+    with FakeServer() as server:
+        with pytest.raises(RuntimeError, match="odd"):
+            writer(server).write(frame(0))
+        assert [session._socket for session in opened] == [None]
 
 
 def test_the_rate_is_not_measured_across_two_announcements():

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from streamderain.errors import OutputError
 from streamderain.frame import Frame
 from streamderain.source import parse_source
 from streamderain.writers.base import LeftOutError
@@ -107,7 +106,7 @@ class RtspWriter:
                 self._push.send(frame, taken, now)
             except PushError as error:
                 self._lost(error)
-            except OutputError:
+            except Exception:  # the encoder's fault, or ours: nothing may stay open
                 self._hang_up()
                 raise
 
@@ -144,9 +143,11 @@ class RtspWriter:
         raise LeftOutError(str(error), DOWN) from None
 
     def _hang_up(self) -> None:
-        push, self._push, self._session = self._push, None, None
+        push, session, self._push, self._session = self._push, self._session, None, None
         if push is not None:
             push.close()
+        elif session is not None:
+            session.abort()
 
 
 class _Push:

@@ -158,7 +158,7 @@ class Access:
 
 def _challenge(text: str) -> tuple[str, dict[str, str]]:
     kind, _, rest = text.partition(" ")
-    values = parse_keqv_list([part for part in parse_http_list(rest) if "=" in part])
+    values = parse_keqv_list([part for part in parse_http_list(rest) if part.partition("=")[2]])
     return kind.lower(), {name.lower(): value for name, value in values.items()}
 
 
