@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 from streamderain.service import live as live_module
 from streamderain.service import viewers as viewers_module
 from streamderain.service.app import make_app
+from streamderain.service.mjpeg import MjpegResponse
 from streamderain.service.shapes import StreamQuery
 from streamderain.service.shots import Shots
 from streamderain.service.viewers import Viewers
@@ -270,3 +271,22 @@ def test_who_signs_out_sees_nothing_more(control):
                 while True:
                     viewer.report()
             assert closed.value.code == 1008
+
+
+def test_who_signs_out_sees_no_more_of_motion_jpeg_either(control):
+    viewers, given, rights = Viewers(control, Shots()), [], [True, True, False]
+    control.show("gate")
+
+    async def serve():
+        async def send(message):
+            given.append(message.get("body", b""))
+            control.show("gate")
+
+        stream = MjpegResponse(viewers, "gate", StreamQuery(fps=60), lambda: rights.pop(0))
+        async with asyncio.timeout(10):
+            await stream({"type": "http", "method": "GET"}, asyncio.Event().wait, send)
+
+    asyncio.run(serve())
+    assert rights == []
+    assert sum(b"image/jpeg" in body for body in given) in (1, 2)
+    assert viewers.tally.watching == 0

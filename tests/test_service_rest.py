@@ -296,6 +296,9 @@ def test_health_and_readiness(client, control):
     control.waits_for, control.is_alive = "no picture yet of gate", False
     assert client.get("/readyz").json() == {"ok": False, "waiting": "no picture yet of gate"}
     assert client.get("/readyz").status_code == client.get("/healthz").status_code == 503
+    foreign = client.get("/readyz", headers={"X-Forwarded-For": "203.0.113.9"})
+    assert foreign.status_code == 503
+    assert "gate" not in foreign.text
 
 
 def test_what_is_not_offered_is_said_in_json(client):

@@ -9,7 +9,14 @@ from starlette.responses import Response
 
 from streamderain.config import CameraConfig
 from streamderain.service.mjpeg import MjpegResponse
-from streamderain.service.operations import Answer, Call, Operation, ServiceError, shown
+from streamderain.service.operations import (
+    Answer,
+    Call,
+    Operation,
+    ServiceError,
+    head_of,
+    shown,
+)
 from streamderain.service.security import Access
 from streamderain.service.shapes import (
     CameraDetail,
@@ -77,7 +84,11 @@ class _Cameras:
         call.control.camera(call.camera)
         if self._viewers.is_full:
             raise ServiceError(503, "too many viewers watch already; close some")
-        return MjpegResponse(self._viewers, call.camera, call.query)
+        head = head_of(call.request)
+        return MjpegResponse(
+            self._viewers, call.camera, call.query,
+            lambda: call.guard.refuse(head, Access.READ) is None,
+        )  # fmt: skip
 
 
 def camera_operations(viewers: Viewers) -> list[Operation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -30,15 +31,18 @@ class MjpegResponse(Response):
         viewers: that it is one of.
         camera: its id.
         query: view, width and rate.
+        may_read: whether the viewer still may; one who signs out sees nothing more.
     """
 
-    def __init__(self, viewers: Viewers, camera: str, query: StreamQuery) -> None:
+    def __init__(
+        self, viewers: Viewers, camera: str, query: StreamQuery, may_read: Callable[[], bool]
+    ) -> None:
         super().__init__(
             media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}",
             headers={"Cache-Control": "no-store"},
         )
         del self.headers["content-length"]
-        self._viewers, self._camera = viewers, camera
+        self._viewers, self._camera, self._may_read = viewers, camera, may_read
         self._feed = Feed(acknowledges=False)
         self._feed.watch({camera: query}, time.monotonic())
 
@@ -69,7 +73,7 @@ class MjpegResponse(Response):
             await send_or_hang_up(scope, send, message)
 
         await give(b"--%s\r\n" % BOUNDARY)
-        while not gone.done() and not self._viewers.closing.is_set():
+        while not gone.done() and not self._viewers.closing.is_set() and self._may_read():
             try:
                 part = await self._next_part()
             except (UnknownCameraError, ValueError):  # gone, or larger than a JPEG can be

@@ -104,6 +104,8 @@ class _System:
 
     async def ready(self, call: Call) -> Response:
         waiting = call.control.ready()
+        if waiting and call.guard.refuse(head_of(call.request), Access.READ) is not None:
+            waiting = "not every camera has given a picture yet"  # their names are not for everyone
         return shown(Health(ok=waiting is None, waiting=waiting), 200 if waiting is None else 503)
 
 
