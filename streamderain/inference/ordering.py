@@ -7,7 +7,7 @@ rows of bytes, which the processor does 32 or 64 at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -116,11 +116,3 @@ def _lanes(count: int, shape: tuple[int, ...]) -> list[Bytes]:
     begin = -memory.ctypes.data % LINE
     each = memory[begin : begin + count * size].reshape(count, size)
     return [lane[: int(np.prod(shape))].reshape(shape) for lane in each]
-
-
-def mean_of(pictures: Iterable[Bytes]) -> Bytes:
-    """Return the rounded mean of uint8 pictures, uint8."""
-    stacked = [picture.astype(np.uint16) for picture in pictures]
-    count = len(stacked)
-    total = sum(stacked[1:], start=stacked[0])
-    return np.asarray((total + count // 2) // count, np.uint8)
