@@ -12,8 +12,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: $(VENV)/.demo
 	$(BIN)/streamderain demo --overwrite
 
+# Two tests at a time, and then those that want the machine to themselves.
 test: $(VENV)/.dev
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -m alone
+endif
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -12,6 +12,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Two tests at a time share the cores: PyTorch's threads would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ALONE = {
+    "test_bench", "test_control_stress", "test_live_service", "test_page", "test_rtsp",
+    "test_rtsp_out", "test_service_viewers", "test_soak",
+}  # fmt: skip
+"""Modules that measure rates, ages or memory: nothing else is to run beside them."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that want the machine to themselves."""
+    for item in items:
+        if item.module.__name__.rpartition(".")[2] in ALONE:
+            item.add_marker(pytest.mark.alone)
+
+
 # What is tested is what runtimes make of the files here, not what the user's cache holds.
 os.environ["STREAMDERAIN_CACHE"] = "off"
 
