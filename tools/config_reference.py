@@ -146,7 +146,7 @@ def rows(model: type[BaseModel]) -> list[tuple[str, str, str, str]]:
         (
             name,
             type_of(model, name),
-            "needed" if field.is_required() else _default(model, name),
+            "needed" if field.is_required() or name == "type" else _default(model, name),
             _meaning(name, field.description),
         )
         for name, field in model.model_fields.items()
