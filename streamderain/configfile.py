@@ -266,7 +266,7 @@ def _said(problem: Any, place: Place, root: type[BaseModel] = RunConfig) -> str:
     if kind == "string_pattern_mismatch" and place[:1] == ("cameras",):
         return "a camera's id is 1 to 64 letters, digits, dots, dashes and underscores"
     if kind.startswith("union_tag"):
-        return f"type must be one of {problem['ctx'].get('expected_tags', 'zeromq, record')}"
+        return f"type must be one of {problem['ctx'].get('expected_tags', 'zeromq, record, rtsp')}"
     if kind in PLAIN_WORDS:
         message = PLAIN_WORDS[kind].format(**problem.get("ctx", {}))
     message = message.removeprefix("Value error, ")
