@@ -10,11 +10,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from streamderain.config import (
@@ -124,34 +125,41 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:g}m" if seconds >= 60 and seconds % 60 == 0 else f"{seconds:g}s"
 
 
-def type_of(model: type[BaseModel], name: str) -> str:
+def type_of(model: type[BaseModel], name: str, schema: Mapping[str, Any]) -> str:
     """Return type and range of a field, in words.
 
+    Args:
+        model: that has the field.
+        name: of the field.
+        schema: of the field, out of the model's JSON Schema.
+
     Raises:
-        ValueError: the field's schema is of a kind that this tool can't tell yet.
+        ValueError: the schema is of a kind that this tool can't tell yet.
     """
     for kind in model.__mro__:
         if (kind, name) in SPECIAL:
             return SPECIAL[kind, name]
+    kinds = schema.get("anyOf", [schema])
     for section, link in LINKS.items():
-        if section.__name__ in str(_schema(model, name)):
-            return f"{link}, or null" if "null" in str(_schema(model, name)) else link
-    return _told(_schema(model, name))
+        if kinds[0].get("$ref", "").endswith(f"/{section.__name__}"):
+            return f"{link}, or null" if len(kinds) > 1 else link
+    if [kind.get("type") for kind in kinds] == ["number", "string"]:
+        return "duration"
+    return ", or ".join(_one(kind) for kind in kinds)
 
 
 def rows(model: type[BaseModel]) -> list[tuple[str, str, str, str]]:
     """Return key, type, default and meaning of each key that is the model's own."""
     inherited = CameraDefaults.model_fields if model is CameraConfig else {}
-    return [
-        (
-            name,
-            type_of(model, name),
-            "needed" if field.is_required() or name == "type" else _default(model, name),
-            _meaning(name, field.description),
-        )
-        for name, field in model.model_fields.items()
-        if name not in inherited
-    ]
+    schemas = model.model_json_schema()["properties"]
+    found = []
+    for name, field in model.model_fields.items():
+        if name not in inherited:
+            kind = type_of(model, name, schemas[name])
+            # An output is told by its type, so that has to be said, whatever a model's default is.
+            default = "needed" if name == "type" else _default(field, kind)
+            found.append((name, kind, default, _meaning(name, field.description)))
+    return found
 
 
 def reference() -> str:
@@ -197,18 +205,6 @@ def _meaning(name: str, described: str | None) -> str:
     return _CODE.sub(r"`\g<0>`", text)
 
 
-def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:
-    schema: dict[str, Any] = model.model_json_schema()["properties"][name]
-    return schema
-
-
-def _told(schema: dict[str, Any]) -> str:
-    kinds = schema.get("anyOf", [schema])
-    if [kind.get("type") for kind in kinds] == ["number", "string"]:
-        return "duration"
-    return ", or ".join(_one(kind) for kind in kinds)
-
-
 def _one(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
@@ -238,19 +234,17 @@ def _range(schema: dict[str, Any]) -> str:
     return f", {' and '.join(words)}" if words else ""
 
 
-def _default(model: type[BaseModel], name: str) -> str:
-    value = model.model_fields[name].get_default(call_default_factory=True)
+def _default(field: FieldInfo, kind: str) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "its defaults"
     if isinstance(value, list) and value:  # the outputs
         return f"one of type `{value[0].type}`"
-    if _told_duration(model, name) and isinstance(value, float):
+    if kind == "duration" and isinstance(value, float):
         return f"`{duration(value)}`"
     return f"`{json.dumps(to_jsonable_python(value)).strip(chr(34))}`"
-
-
-def _told_duration(model: type[BaseModel], name: str) -> bool:
-    return type_of(model, name) == "duration"
 
 
 if __name__ == "__main__":
