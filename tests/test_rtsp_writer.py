@@ -1,5 +1,6 @@
 """RTSP out, packet by packet: what is announced, when it was taken, and who may publish."""
 
+import contextlib
 import logging
 import socket
 import ssl
@@ -22,6 +23,7 @@ from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpP
 from streamderain.writers.rtsp_encoder import units_of as units
 from streamderain.writers.rtsp_message import Access, parse_answer, parse_transport
 from streamderain.writers.rtsp_policy import Fault, Publishing, RateWatch, Timeline
+from streamderain.writers.rtsp_session import PushError, RtspSession
 from tests.clips import picture
 from tests.live_frames import live_frame
 from tests.numbered import number_of, numbered
@@ -401,6 +403,85 @@ def test_what_nobody_expected_leaves_no_connection_behind(monkeypatch):
         with pytest.raises(RuntimeError, match="odd"):
             writer(server).write(frame(0))
         assert [session._socket for session in opened] == [None]
+
+
+def test_an_encoder_that_fails_at_each_frame_is_not_announced_at_each(monkeypatch):
+    class Failing(LiveEncoder):
+        def encode(self, pixels, ticks):
+            raise OutputError("the encoder takes no frame")
+
+    monkeypatch.setattr(rtsp, "LiveEncoder", Failing)
+    with FakeServer() as server:
+        clock, failed = Clock(), 0
+        pusher = writer(server, clock=clock)
+        pusher._policy = Publishing(Backoff(10.0, 10.0, rng=lambda: 1.0))
+        for number in range(100):  # 4 s
+            try:
+                sent(pusher, [frame(number)], clock)
+            except OutputError as error:
+                failed += 1
+                assert str(error) == "the encoder takes no frame"
+        assert (failed, pusher.announcements, server.connections) == (1, 1, 1)
+        clock.now += 10
+        with pytest.raises(OutputError, match="takes no frame"):
+            pusher.write(frame(100))
+        pusher.close()
+
+
+@pytest.fixture
+def silent():
+    """An address whose system answers no connection."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(20):
+            probe = waiting.enter_context(socket.socket())
+            probe.settimeout(0.3)
+            try:
+                probe.connect(listening.getsockname())
+            except TimeoutError:
+                yield listening.getsockname()
+                return
+        pytest.skip("this system takes connections beyond the backlog")
+
+
+def resolved_to(monkeypatch, *places):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: found)
+
+
+def test_the_addresses_of_a_server_share_one_deadline(silent, monkeypatch):
+    resolved_to(monkeypatch, *[silent] * 5)
+    began = time.monotonic()
+    with pytest.raises(PushError, match="didn't answer in time"):
+        RtspSession("rtsp://several/gate", shown="it", timeout=1.0).open(b"")
+    assert 0.9 < time.monotonic() - began < 4
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(silent, monkeypatch):
+    with FakeServer() as server:
+        resolved_to(monkeypatch, silent, ("127.0.0.1", server.port))
+        pusher = writer(None, "rtsp://several/gate", timeout=4.0)
+        assert sent(pusher, [frame(0)]) == 1
+        pusher.close()
+
+
+def test_a_session_that_connects_can_be_ended(silent):
+    session = RtspSession(f"rtsp://127.0.0.1:{silent[1]}/gate", shown="it", timeout=60.0)
+    found = []
+
+    def connect():
+        try:
+            session.open(b"")
+        except PushError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    until(lambda: session._socket is not None)
+    session.abort()
+    thread.join(20)
+    assert len(found) == 1
 
 
 def test_the_rate_is_not_measured_across_two_announcements():

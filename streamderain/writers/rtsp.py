@@ -15,6 +15,7 @@ from streamderain.writers.base import LeftOutError
 from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker
 from streamderain.writers.rtsp_message import Stream, sdp
 from streamderain.writers.rtsp_policy import (
+    Fault,
     Publishing,
     RateWatch,
     Timeline,
@@ -40,7 +41,8 @@ class RtspWriter:
     Timestamps are those at which the camera took the pictures, and RTCP says what they mean in wall
     clock. A new session of the camera, another size, or a clock that was set is announced anew.
     While the server is away, frames are left out, and it is tried again with growing waits; what
-    happens is logged once, not at every try. Nothing here waits longer than ``timeout``.
+    happens is logged once, not at every try. Nothing here waits longer than ``timeout``, but for
+    the look-up of the server's name: only the system sets a limit to that.
 
     Args:
         address: ``rtsp://`` or ``rtsps://``; ``{camera}`` in it is the camera's id.
@@ -104,10 +106,14 @@ class RtspWriter:
                     self._begin(frame, taken, now)
                 assert self._push is not None
                 self._push.send(frame, taken, now)
+            except LeftOutError:  # it is not yet time for the next try
+                raise
             except PushError as error:
                 self._lost(error)
-            except Exception:  # the encoder's fault, or ours: nothing may stay open
+            except Exception as error:  # the encoder's fault, or ours: nothing may stay open
                 self._hang_up()
+                # The server would be gone to at each frame otherwise.
+                self._policy.down(Fault.LOST, str(error), self._clock())
                 raise
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""A connection to an RTSP server that takes a stream: every wait has a limit, and can be ended."""
+"""A connection to an RTSP server that takes a stream: waits have a limit, and can be ended.
+
+All but one: how long the look-up of the server's name takes is the system's affair.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,8 @@ class RtspSession:
         address: ``rtsp://`` or ``rtsps://``, with user and password where there are some.
         shown: what messages call it; without them.
         transport: how the packets go: within the connection (``tcp``), or beside it (``udp``).
-        timeout: seconds for connecting, for each answer, and for the server to take a frame.
+        timeout: seconds for all of :meth:`open`, and for the server to take a frame. A look-up of
+            the name that takes longer isn't cut short; then it is over.
         clock: monotonic seconds.
     """
 
@@ -85,6 +89,7 @@ class RtspSession:
         self._timeout, self._clock = timeout, clock
         self._socket: socket.socket | None = None
         self._datagrams: list[socket.socket] = []
+        self._aborted = False
         self._heard = bytearray()
         self._count = 0
         self._answers = False
@@ -142,7 +147,11 @@ class RtspSession:
         self.abort()
 
     def abort(self) -> None:
-        """Hang up at once; another thread that waits for the server gets an error."""
+        """Hang up for good; another thread that connects, or waits for the server, gets an error.
+
+        One that looks the name up gets it after that.
+        """
+        self._aborted = True
         for each in (self._socket, *self._datagrams):
             if each is not None:
                 with contextlib.suppress(OSError):
@@ -151,8 +160,7 @@ class RtspSession:
         self._socket, self._datagrams, self._id = None, [], None
 
     def _connect(self, until: float) -> None:
-        plain = socket.create_connection((self._host, self._port), self._left(until))
-        self._socket = plain
+        plain = self._reach(until)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if sys.platform == "linux":  # a server whose power went answers nothing at all
@@ -161,7 +169,29 @@ class RtspSession:
         if self._tls:
             plain.settimeout(self._left(until))
             context = ssl.create_default_context()
-            self._socket = context.wrap_socket(plain, server_hostname=self._host)
+            self._socket = secured = context.wrap_socket(
+                plain, server_hostname=self._host, do_handshake_on_connect=False
+            )
+            self._open_socket()
+            secured.do_handshake()
+
+    def _reach(self, until: float) -> socket.socket:
+        """Connect to the first of the server's addresses that takes it, each with a fair share."""
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        for tried, (family, kind, protocol, _, place) in enumerate(found, start=1):
+            share = self._left(until) / (len(found) - tried + 1)
+            self._socket = plain = socket.socket(family, kind, protocol)
+            try:
+                plain.settimeout(share)
+                self._open_socket()
+                plain.connect(place)
+            except OSError:
+                plain.close()
+                if tried == len(found) or self._aborted:
+                    raise
+            else:
+                return plain
+        raise OSError(0, "its name has no address")
 
     def _set_up(self, until: float) -> None:
         if self._transport == "udp":
@@ -287,7 +317,7 @@ class RtspSession:
         here.sendall(data)
 
     def _open_socket(self) -> socket.socket:
-        if self._socket is None:
+        if self._socket is None or self._aborted:
             raise ConnectionAbortedError(0, "it was hung up")
         return self._socket
 
