@@ -99,7 +99,7 @@ OUTPUTS = (
     "list of [zeromq](#output-zeromq), [record](#output-record), [rtsp](#output-rtsp); 1 or more"
 )
 
-SPECIAL = {
+SPECIAL: Mapping[tuple[type, str], str] = {
     (RunConfig, "cameras"): "[cameras](#camerasid) by id; 1 or more",
     (CameraDefaults, "outputs"): OUTPUTS,
     (CameraDefaults, "region"): "4 integers, or null; width and height 16 or more",

@@ -39,7 +39,10 @@ def describe(operations: Iterable[Operation], guard: Guard) -> dict[str, Any]:
         "info": {
             "title": "streamderain",
             "version": __version__,
-            "description": "See and steer the cameras of 'streamderain run'; docs/service.md.",
+            "description": (
+                "See and steer the cameras of 'streamderain run'; docs/service.md says how, "
+                "docs/rest.md has all of it to read."
+            ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
