@@ -38,10 +38,10 @@ def test_a_block_runs(number, clip, capsys):
         "detect": lambda pixels: seen.append(pixels.shape),
         "frames": [picture(48, 64, at) for at in range(4)],
         "picture": picture(48, 64),
-        "another": picture(24, 32),
+        "another": picture(48, 64, 1),
         "batch": picture(48, 64)[None],
         "gate_frame": picture(48, 64),
-        "yard_frame": picture(24, 32),
+        "yard_frame": picture(48, 64, 1),
     }
     try:
         exec(compile(code, f"{PAGE.name}, block {number}", "exec"), names)
@@ -55,4 +55,4 @@ def test_a_block_runs(number, clip, capsys):
         assert set(seen) == {(48, 64, 3)}
     if "clean =" in code:
         shown = names["clean"]
-        assert [one.shape for one in shown] == [(48, 64, 3), (24, 32, 3)] or shown.ndim == 3
+        assert [one.shape for one in shown] == 2 * [(48, 64, 3)] or shown.ndim == 3
