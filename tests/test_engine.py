@@ -7,6 +7,7 @@ import pytest
 
 from streamderain.errors import ModelError
 from streamderain.inference.backend import VIDEO, NullBackend
+from streamderain.live import engine as engine_module
 from streamderain.live.engine import Engine, Needs
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import LaneSettings
@@ -174,6 +175,62 @@ def test_one_network_is_loaded_at_a_time():
         go_on.set()
         reload.join(10)
         assert rig.engine.report().name == "adding-20"
+
+
+def test_a_network_that_takes_long_to_load_holds_up_no_end_and_is_closed_when_it_is_there(
+    monkeypatch,
+):
+    monkeypatch.setattr(engine_module, "RELOAD_S", 0.2)
+    begun, go_on, said = threading.Event(), threading.Event(), []
+    first, second, late = Adding(10), Adding(20), Adding(30)
+
+    def slowly():
+        begun.set()
+        assert go_on.wait(60)
+        return late
+
+    def reload():
+        try:
+            rig.engine.reload(slowly, rig.exchange)
+        except ModelError as error:
+            said.append(str(error))
+
+    with Rig(first) as rig:
+        rig.engine.reload(lambda: second, rig.exchange)
+        thread = threading.Thread(target=reload, daemon=True)
+        thread.start()
+        assert begun.wait(10)
+        rig.exchange.cancel()
+        rig.thread.join(10)
+        closing = threading.Thread(target=rig.engine.close, daemon=True)
+        closing.start()
+        closing.join(30)
+        was_held_up = closing.is_alive()
+        go_on.set()
+        thread.join(10)
+        assert not was_held_up
+        assert (second.closed, late.closed) == (True, True)
+        assert said == ["streamderain is stopping; no other model is loaded any more"]
+        assert rig.engine.report().name == "adding-20"
+
+
+def test_frames_that_waited_when_the_network_was_taken_away_leave_as_they_came():
+    old = Adding(10)
+    old.go_on.clear()
+    with Rig(old) as rig:
+        rig.offer()
+        assert old.busy.wait(10)
+        rig.offer()
+        reload = threading.Thread(target=rig.engine.reload, args=(NullBackend, rig.exchange))
+        reload.start()
+        until(lambda: rig.engine.report().name == "null")
+        old.go_on.set()
+        reload.join(10)
+        first, second = rig.take(), rig.take()
+        assert (first.derained, first.model, first.bypass) == (True, "adding-10", None)
+        assert (second.derained, second.model, second.bypass) == (False, None, "null")
+        count = rig.exchange.count("gate")
+        assert (count.derained, count.bypassed) == (1, {"null": 1})
 
 
 def test_no_frame_is_lost_or_passed_over_while_networks_change_under_load():

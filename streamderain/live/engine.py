@@ -36,6 +36,9 @@ SAY_AGAIN_S = 5.0
 USUAL = 4
 """Numbers of frames a run, the most frequent so far, that another network is tried with."""
 
+RELOAD_S = 5.0
+"""How long :meth:`Engine.close` waits for a network that is just being loaded."""
+
 LAST_RUN_S = 30.0
 """How long the last run of a network may take after another one took its place."""
 
@@ -96,6 +99,7 @@ class Engine:
         self._running: _Loaded | None = None
         self._reloading = threading.Lock()
         self._reloads = 0
+        self._is_closed = False
         self._given = backend
 
     @property
@@ -119,6 +123,10 @@ class Engine:
             derained: list[Pixels] | None = None
             with self._use() as loaded:
                 backend, started = loaded.backend, self._clock()
+                bypass = _needs(backend).bypass
+                if bypass is not None:  # they were queued for the one before
+                    exchange.finish(tickets, None, backend.name, bypass)
+                    continue
                 try:
                     pictures = [ticket.frame.pixels for ticket in tickets]
                     priors = [t.prior.use() if t.prior else None for t in tickets]
@@ -149,7 +157,8 @@ class Engine:
             announce: is told how the new one wants its frames, as soon as it has taken over.
 
         Raises:
-            ModelError: it can't be had or doesn't run, or another reload is under way.
+            ModelError: it can't be had or doesn't run, another reload is under way, or
+                :meth:`close` came first.
             UsageError: the configuration asks of it what can't be.
         """
         if not self._reloading.acquire(blocking=False):
@@ -181,15 +190,27 @@ class Engine:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Close the network that runs, unless it is the caller's; after :meth:`run` has ended."""
-        with self._reloading:
-            if self._loaded.backend is not self._given:
-                self._loaded.backend.close()
+        """Close the network that runs, unless it is the caller's; after :meth:`run` has ended.
+
+        One that is just being loaded is waited for, not for long; it is closed when it is there.
+        """
+        held = self._reloading.acquire(timeout=RELOAD_S)
+        try:
+            with self._changed:
+                self._is_closed, loaded = True, self._loaded
+            if loaded.backend is not self._given:
+                loaded.backend.close()
+        finally:
+            if held:
+                self._reloading.release()
 
     def _take_over(
         self, loaded: _Loaded, exchange: Exchange, announce: Callable[[Needs], None]
     ) -> None:
         with self._changed:
+            if self._is_closed:
+                loaded.backend.close()
+                raise ModelError("streamderain is stopping; no other model is loaded any more")
             old, self._loaded = self._loaded, loaded
             self._reloads += 1
         exchange.use(loaded.batcher)

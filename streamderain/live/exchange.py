@@ -15,7 +15,7 @@ from streamderain.live.lane import LaneSettings, Ticket
 from streamderain.live.measuring import Sample
 from streamderain.live.outlet import WRITER_ERROR, Outlet
 from streamderain.live.reports import Pair
-from streamderain.live.switchboard import Figures, Switchboard
+from streamderain.live.switchboard import FAILED, Figures, Switchboard
 
 __all__ = ["Exchange"]
 
@@ -128,11 +128,12 @@ class Exchange:
                 self._work.wait(None if work.wake is None else max(0.0, work.wake - now))
 
     def finish(
-        self, tickets: Sequence[Ticket], derained: Sequence[Pixels] | None, model: str
-    ) -> None:
+        self, tickets: Sequence[Ticket], derained: Sequence[Pixels] | None, model: str,
+        bypass: str = FAILED,
+    ) -> None:  # fmt: skip
         """Take the network's results; see :meth:`Switchboard.finish`."""
         with self._lock:
-            self._board.finish(tickets, derained, model, self._clock())
+            self._board.finish(tickets, derained, model, self._clock(), bypass)
             self._tell_moved()
 
     def keep_time(self) -> None:

@@ -15,7 +15,10 @@ from streamderain.live.measuring import Sample, Tally
 from streamderain.live.outlet import WRITER_ERROR, Outlet, Way
 from streamderain.live.reports import STAGES, Latency, Pair
 
-__all__ = ["REMOVED", "CameraCount", "Figures", "OutletCount", "Switchboard", "Work"]
+__all__ = ["FAILED", "REMOVED", "CameraCount", "Figures", "OutletCount", "Switchboard", "Work"]
+
+FAILED = "failed"
+"""Why frames leave as they came where the network failed."""
 
 REMOVED = "removed"
 """Why frames are dropped that were still under way when their camera was removed."""
@@ -173,9 +176,10 @@ class Switchboard:
         return Work(choice.batch, choice.wake)
 
     def finish(
-        self, tickets: Sequence[Ticket], derained: Sequence[Pixels] | None, model: str, now: float
-    ) -> None:
-        """Take the network's results, or None where it failed: the frames leave as they came."""
+        self, tickets: Sequence[Ticket], derained: Sequence[Pixels] | None, model: str, now: float,
+        bypass: str = FAILED,
+    ) -> None:  # fmt: skip
+        """Take the network's results, or None: then the frames leave as they came, for a reason."""
         for index, ticket in enumerate(tickets):
             here = self._cameras.get(ticket.lane)
             if here is None or not here.lane.finish(ticket):
@@ -183,7 +187,7 @@ class Switchboard:
             if ticket.started is not None:
                 here.tallies["network"].add(now - ticket.started)
             if derained is None:
-                ticket.frame.bypass = "failed"
+                ticket.frame.bypass = bypass
             else:
                 ticket.before = ticket.frame.pixels
                 ticket.frame.pixels = derained[index]
