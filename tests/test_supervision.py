@@ -115,7 +115,17 @@ def test_a_stalled_camera_that_sends_again_is_live():
     here.due(5.0)
     here.got(6.0)
     assert here.state is CameraState.LIVE
+    assert here.connects == 1  # it is still the same connection
     assert said(here) == [("live", None), ("stalled", "no frame for 5 s"), ("live", None)]
+
+
+def test_a_stalled_camera_that_was_connected_to_anew_is_a_connection_more():
+    here = live()
+    here.due(5.0)
+    here.lost(Fault.LOST, "no frame for 5 s", 5.0 + GRACE_S)
+    here.started(20.0)
+    here.got(21.0)
+    assert here.connects == 2
 
 
 def test_a_reader_that_waits_for_a_slow_consumer_is_not_stalled():

@@ -46,7 +46,7 @@ class CameraHealth:
     Attributes:
         corrupt: frames that came damaged.
         damaged: packets that could not be decoded at all.
-        connects: how often a first frame came.
+        connects: connections that gave a frame.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ class CameraStats:
         count: where its frames are.
         corrupt: frames that came damaged.
         damaged: packets that could not be decoded at all.
-        connects: how often a first frame came.
+        connects: connections that gave a frame.
         unsent: messages that no worker took (PUSH).
         at: when, monotonic seconds.
     """

@@ -112,7 +112,7 @@ class Supervision:
         state: now.
         message: why, where something is wrong.
         since: when the state began.
-        connects: how often a first frame came.
+        connects: connections that gave a frame; one that stalls and goes on is the same.
     """
 
     def __init__(self, backoff: Backoff, timeout_s: float, stall_s: float) -> None:
@@ -157,7 +157,7 @@ class Supervision:
         """Note that a frame came; the thread is busy with it until it is reading again."""
         self._waiting_since = None
         if self.state is not CameraState.LIVE:
-            self.connects += 1
+            self.connects += self.state is not CameraState.STALLED
             self._become(CameraState.LIVE, None, now)
         elif now - self.since > STEADY_S:
             self._backoff.reset()

@@ -113,7 +113,7 @@ def _cameras(reports: list[CameraReport]) -> Iterator[Metric]:
         "streamderain_packets_damaged", "Packets that could not be decoded.", labels=["camera"]
     )
     connects = CounterMetricFamily(
-        "streamderain_connects", "How often a first frame came.", labels=["camera"]
+        "streamderain_connects", "Connections that gave a frame.", labels=["camera"]
     )
     state = GaugeMetricFamily(
         "streamderain_camera_state", "1 for the state that a camera is in.",
