@@ -12,6 +12,7 @@
     │   └── ModelMemoryError       a run asked for more memory than there is
     ├── WireError                  a message that a subscriber got is not one of ours
     ├── UnknownCameraError         no camera of that name runs
+    ├── CameraExistsError          one does, and only a new one was wanted
     └── Interrupted                exit code 130: the user asked to stop
 
 The message of each is one sentence or two: what is wrong, where, and what to do about it.
@@ -20,6 +21,7 @@ The message of each is one sentence or two: what is wrong, where, and what to do
 from __future__ import annotations
 
 __all__ = [
+    "CameraExistsError",
     "ConfigError",
     "EvidenceError",
     "InputError",
@@ -76,6 +78,10 @@ class WireError(StreamderainError):
 
 class UnknownCameraError(StreamderainError):
     """No camera of that name runs."""
+
+
+class CameraExistsError(StreamderainError):
+    """A camera of that name runs already, and only a new one was wanted."""
 
 
 class Interrupted(StreamderainError):  # noqa: N818 - nothing went wrong

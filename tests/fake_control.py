@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamderain.errors import ModelError, UnknownCameraError
+from streamderain.errors import CameraExistsError, ModelError, UnknownCameraError
 from streamderain.frame import Frame
 from streamderain.live.control import Control
 from streamderain.live.reports import CameraReport, Latency, ModelReport, Moment, Pair
@@ -74,7 +74,9 @@ class FakeControl(Control):
             raise UnknownCameraError(f"no camera is named {name!r}; there is none")
         return self.reports[name]
 
-    def put(self, name, camera):
+    def put(self, name, camera, *, only_new=False):
+        if only_new and name in self.reports:
+            raise CameraExistsError(f"there is a camera {name} already")
         self.asked.append(("put", name, camera))
         is_new = name not in self.reports
         self.reports[name] = self.report(name, "connecting")

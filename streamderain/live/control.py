@@ -79,7 +79,7 @@ class Control:
         """
         return self._fleet.unit(name).report()
 
-    def put(self, name: str, camera: CameraConfig) -> bool:
+    def put(self, name: str, camera: CameraConfig, *, only_new: bool = False) -> bool:
         """Add a camera, or change one: it is started anew, the others go on untouched.
 
         What ``camera`` doesn't say itself is taken from the configuration's ``defaults``. A changed
@@ -87,16 +87,22 @@ class Control:
         is paused, and counts from 0 again, as a new ``run`` for its subscribers. One that is the
         same as before is left alone. Nothing is changed where an error is raised.
 
+        Args:
+            name: its id.
+            camera: its settings.
+            only_new: add one, and leave alone what is there.
+
         Returns:
             Whether it is new.
 
         Raises:
+            CameraExistsError: there is one of that name, and only a new one is wanted.
             ConfigError: it can't be: the name, or an address shared with others that they use
                 otherwise.
             OutputError: an address is in use, or a folder can't be made.
             InputError: a key can't be read.
         """
-        return self._fleet.put(name, camera)
+        return self._fleet.put(name, camera, only_new=only_new)
 
     def remove(self, name: str) -> None:
         """Remove a camera: what is on its way is written (up to a few seconds), the rest dropped

@@ -11,7 +11,13 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from streamderain.config import CameraConfig, RunConfig, ZeroMqOutput
-from streamderain.errors import ConfigError, StreamderainError, UnknownCameraError, UsageError
+from streamderain.errors import (
+    CameraExistsError,
+    ConfigError,
+    StreamderainError,
+    UnknownCameraError,
+    UsageError,
+)
 from streamderain.live.changes import Changes
 from streamderain.live.engine import Needs
 from streamderain.live.exchange import Exchange
@@ -132,10 +138,14 @@ class Fleet:
         for unit in self._units.values():
             unit.tend(self._clock())
 
-    def put(self, name: str, camera: CameraConfig) -> bool:
+    def put(self, name: str, camera: CameraConfig, *, only_new: bool = False) -> bool:
         """Add or change a camera; see :meth:`.control.Control.put`."""
         with self._changing:
             self._check_running()
+            if only_new and name in self._units:
+                raise CameraExistsError(
+                    f"there is a camera {name} already; change it, or choose another name"
+                )
             config = _with_camera(self._config, name, camera)
             old, wanted = self._units.get(name), config.camera(name)
             if old is None:
@@ -188,7 +198,8 @@ class Fleet:
     def stop(self) -> None:
         """Take no more frames and write those under way; the threads are still to be ended."""
         held = self._changing.acquire(timeout=DRAIN_S)  # for a change that is under way
-        self._stopped = True
+        with self._steering:  # what another thread is just opening doesn't come in any more
+            self._stopped = True
         try:
             for unit in self._units.values():
                 unit.worker.stop()
@@ -231,18 +242,29 @@ class Fleet:
         return unit
 
     def _install(self, unit: Unit) -> None:
-        """Let a unit take its place, steered as the one before it was."""
+        """Let a unit take its place, steered as the one before it was.
+
+        Raises:
+            ConfigError: all was stopped while it was made; it is closed.
+        """
         with self._steering:
-            before = self._units.get(unit.name)
-            if before is not None:
-                unit.worker.mode = before.worker.mode
-                if before.worker.paused:
-                    unit.worker.pause()
-            unit.worker.adapt(self._needs.bypass, remembers=self._needs.remembers)
-            unit.enter()
-            if self._started_at is not None:
-                unit.start()
-            self._units = {**self._units, unit.name: unit}
+            if not self._stopped:
+                self._let_in(unit)
+                return
+        unit.discard()
+        self._check_running()
+
+    def _let_in(self, unit: Unit) -> None:
+        before = self._units.get(unit.name)
+        if before is not None:
+            unit.worker.mode = before.worker.mode
+            if before.worker.paused:
+                unit.worker.pause()
+        unit.worker.adapt(self._needs.bypass, remembers=self._needs.remembers)
+        unit.enter()
+        if self._started_at is not None:
+            unit.start()
+        self._units = {**self._units, unit.name: unit}
 
     def _replace(self, old: Unit, camera: CameraConfig) -> None:
         sockets = [output for output in camera.outputs if isinstance(output, ZeroMqOutput)]

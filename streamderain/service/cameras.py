@@ -52,7 +52,9 @@ class _Cameras:
         return shown(camera_detail(call.control.camera(call.camera)))
 
     async def put(self, call: Call) -> Response:
-        is_new = await call.away(call.control.put, call.camera, call.body)
+        only_new = call.request.headers.get("if-none-match", "").strip() == "*"
+        put = functools.partial(call.control.put, call.camera, call.body, only_new=only_new)
+        is_new = await call.away(put)
         return shown(camera_view(call.control.camera(call.camera)), 201 if is_new else 200)
 
     async def delete(self, call: Call) -> Response:
@@ -115,9 +117,13 @@ def camera_operations(viewers: Viewers) -> list[Operation]:
                 200: Answer("The camera, changed.", CameraView),
                 201: Answer("The camera, added.", CameraView),
                 409: Answer("An output's address or folder can't be had.", ErrorView),
+                412: Answer(
+                    "There is such a camera already, and only a new one was wanted.", ErrorView
+                ),
                 422: Answer("Such a camera can't be.", ErrorView),
             },
             body=CameraConfig,
+            headers={"If-None-Match": "* adds a camera, and leaves alone one that is there."},
         ),
         Operation(
             "DELETE", one, Access.CHANGE, cameras.delete, "deleteCamera",

@@ -101,6 +101,10 @@ def _operation(
     ]  # fmt: skip
     if operation.query is not None:
         parameters += _parameters(operation.query)
+    parameters += [
+        {"name": name, "in": "header", "description": said, "schema": {"type": "string"}}
+        for name, said in operation.headers.items()
+    ]
     if parameters:
         made["parameters"] = parameters
     if operation.body is not None:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from streamderain.configfile import explain
 from streamderain.errors import (
+    CameraExistsError,
     ConfigError,
     InputError,
     ModelError,
@@ -40,6 +41,7 @@ BODY_S = 10.0
 
 STATUSES: dict[type[StreamderainError], int] = {
     UnknownCameraError: 404,
+    CameraExistsError: 412,
     OutputError: 409,
     ConfigError: 422,
     UsageError: 422,
@@ -133,6 +135,7 @@ class Operation:
         tag: what it belongs to.
         answers: by status, beside those that the table adds.
         body, query: what has to come with it.
+        headers: that may come with it, with what they mean.
     """
 
     method: str
@@ -145,6 +148,7 @@ class Operation:
     answers: Mapping[int, Answer]
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def all_answers(self, guard: Guard) -> dict[int, Answer]:
         """Return every way in which it answers, by status."""

@@ -31,14 +31,16 @@ export function snapshot(name, view, format) {
 /**
  * Asks the server; gives what it answers, or null where it answers nothing.
  *
+ * @param headers beside the usual
  * @throws ApiError with the server's own sentence
  */
-export async function call(method, path, body) {
+export async function call(method, path, body, headers = {}) {
   let answer;
   try {
     answer = await fetch(address(path), {
       method,
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      headers:
+        body === undefined ? headers : { "Content-Type": "application/json", ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: "no-store",
       credentials: "same-origin",

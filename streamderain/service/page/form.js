@@ -1,6 +1,6 @@
 // The form to add a camera, or to change one.
 
-import { call, cameraPath } from "./api.js";
+import { ApiError, call, cameraPath } from "./api.js";
 import { field, open } from "./dialogs.js";
 import { el } from "./dom.js";
 
@@ -65,6 +65,16 @@ export function cameraOf(data, known) {
     );
   }
   return camera;
+}
+
+/** Gives the server a camera; a new one never takes the place of another. */
+async function put(id, camera, isNew) {
+  try {
+    await call("PUT", cameraPath(id), camera, isNew ? { "If-None-Match": "*" } : {});
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 412) throw error;
+    throw new Error(`There is a camera ${id} already; change it, or choose another name.`);
+  }
 }
 
 /**
@@ -167,7 +177,7 @@ export function editCamera(name, told, done) {
     ],
     submit: async (data) => {
       const id = name ?? data.get("name").trim();
-      await call("PUT", cameraPath(id), cameraOf(data, known));
+      await put(id, cameraOf(data, known), !name);
       done(id);
     },
   });
