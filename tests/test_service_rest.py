@@ -123,7 +123,7 @@ def test_an_error_says_no_password(client, body):
 def test_what_the_control_can_not_do_is_an_error_without_secrets(
     client, control, monkeypatch, problem, status
 ):
-    def fail(*given):
+    def fail(*given, **more):
         raise problem
 
     monkeypatch.setattr(control, "put", fail)
@@ -201,7 +201,7 @@ def test_where_no_token_is_set_nothing_can_be_changed(control, method, path, bod
         assert client.get(f"{API}/cameras").status_code == 200
         refusal(client.post(f"{API}/session", json={"token": ""}), 403)
         assert client.get(f"{API}/session").json() == {
-            "may_read": True, "may_change": False, "token_needed": False,
+            "may_read": True, "may_change": False, "token_needed": False, "signed_in": False,
         }  # fmt: skip
     assert control.asked == []
 
@@ -217,19 +217,22 @@ def test_from_elsewhere_all_but_signing_in_needs_the_token(control):
 
 def test_signing_in_and_out(client, control):
     assert client.get(f"{API}/session").json() == {
-        "may_read": True, "may_change": False, "token_needed": True,
+        "may_read": True, "may_change": False, "token_needed": True, "signed_in": False,
     }  # fmt: skip
     refusal(client.post(f"{API}/session", json={"token": "wrong"}), 401)
     answer = client.post(f"{API}/session", json={"token": TOKEN})
-    assert answer.json() == {"may_read": True, "may_change": True, "token_needed": False}
+    signed_in = {"may_read": True, "may_change": True, "token_needed": False, "signed_in": True}
+    assert answer.json() == signed_in
     cookie = answer.headers["set-cookie"].lower()
     assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/"))
     assert TOKEN not in cookie
-    assert client.get(f"{API}/session").json()["may_change"]
+    assert client.get(f"{API}/session").json() == signed_in
     assert client.post(f"{API}/cameras/gate/steer", json={"mode": "on"}).status_code == 200
     kept = dict(client.cookies)
     assert client.delete(f"{API}/session").status_code == 204
     assert dict(client.cookies) == {}
+    by_header = client.get(f"{API}/session", headers=BEARER).json()
+    assert (by_header["may_change"], by_header["signed_in"]) == (True, False)
     client.cookies.update(kept)
     refusal(client.post(f"{API}/cameras/gate/steer", json={"mode": "on"}), 401)
     assert len(control.asked) == 1
@@ -392,7 +395,7 @@ def test_the_openapi_document_is_made_of_what_is_there(client):
     change = document["paths"][f"{API}/cameras/{{id}}"]["put"]
     assert change["security"] == [{"token": []}, {"session": []}]
     assert set(change["responses"]) == {
-        "200", "201", "400", "401", "403", "404", "408", "409", "413", "415", "422",
+        "200", "201", "400", "401", "403", "404", "408", "409", "412", "413", "415", "422",
     }  # fmt: skip
     read = document["paths"][f"{API}/cameras"]["get"]
     assert read["security"] == [{}, {"token": []}, {"session": []}]

@@ -132,6 +132,10 @@ class Guard:
         signed_in = self._token is not None and self._is_signed_in(head)
         return Rights(signed_in or self._is_from_here(head), signed_in)
 
+    def has_session(self, head: Head) -> bool:
+        """Whether a request comes with the cookie of a session that holds."""
+        return self._is_session(head.cookies.get(self.cookie, ""))
+
     def open_session(self, token: str) -> str | None:
         """Return the cookie's value for a token, or None where it is wrong."""
         if not self._is_token(token):

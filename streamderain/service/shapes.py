@@ -155,6 +155,8 @@ class SessionView(_Shown):
     may_change: bool
     token_needed: bool
     """Whether there is a token that would allow more."""
+    signed_in: bool
+    """Whether it comes with a session's cookie, which signing out ends."""
 
 
 class Health(_Shown):

@@ -38,11 +38,13 @@ class _System:
         self._is_loading = False
 
     async def session(self, call: Call) -> Response:
-        rights = call.guard.rights(head_of(call.request))
+        head = head_of(call.request)
+        rights = call.guard.rights(head)
         return shown(
             SessionView(
                 may_read=rights.may_read, may_change=rights.may_change,
                 token_needed=call.guard.has_token and not rights.may_change,
+                signed_in=call.guard.has_session(head),
             )
         )  # fmt: skip
 
@@ -57,7 +59,9 @@ class _System:
         if cookie is None:
             call.note_wrong_token()
             return error(401, "the token is wrong; it is service.token of the configuration")
-        answer = shown(SessionView(may_read=True, may_change=True, token_needed=False))
+        answer = shown(
+            SessionView(may_read=True, may_change=True, token_needed=False, signed_in=True)
+        )
         answer.set_cookie(
             call.guard.cookie, cookie, max_age=SESSION_S, httponly=True, samesite="strict",
             secure=call.request.url.scheme == "https",

@@ -16,7 +16,7 @@ const AGAIN_MS = 2000;
 const at = (id) => document.getElementById(id);
 
 class App {
-  session = { may_read: false, may_change: false, token_needed: false };
+  session = { may_read: false, may_change: false, token_needed: false, signed_in: false };
   live = new Live(liveAddress());
   #view = null;
   #labels = null;
@@ -178,7 +178,7 @@ class App {
   }
 
   #actions() {
-    const { may_read, may_change, token_needed } = this.session;
+    const { may_read, may_change, token_needed, signed_in } = this.session;
     const button = (label, action, kind = "") =>
       el("button", { type: "button", class: `button ${kind}`, on: { click: action } }, label);
     const shown = [];
@@ -197,7 +197,7 @@ class App {
         ),
       );
     }
-    if (may_change && token_needed) shown.push(button("Sign out", () => this.#leave(), "quiet"));
+    if (signed_in) shown.push(button("Sign out", () => this.#leave(), "quiet"));
     if (may_read && !may_change && token_needed) {
       shown.push(button("Sign in", () => signIn((session) => this.#become(session))));
     }

@@ -1,0 +1,60 @@
+"""The page in a real browser, on a real service: cameras that are added, changed and lost."""
+
+import pytest
+
+from tests.real.browser import Visit, browser, need_chromium
+from tests.real.page_service import TOKEN, Service
+
+SCENE = "scene:heavy?size=320x180&fps=5"
+
+
+@pytest.fixture(scope="module")
+def opened():
+    need_chromium()
+    pytest.importorskip("starlette", reason="these tests need: pip install 'streamderain[service]'")
+    with browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def service(opened, tmp_path_factory):
+    with Service(tmp_path_factory.mktemp("changes"), {"gate": {"source": SCENE}}) as running:
+        yield running
+
+
+def signed_in(opened, service, view=""):
+    """Open a view with the session's cookie, which the page gets by its dialog."""
+    visit = Visit(opened, service.address)
+    answer = visit.page.request.post(f"{service.address}api/v1/session", data={"token": TOKEN})
+    assert answer.ok
+    visit.page.goto(f"{service.address}{view}")
+    visit.page.reload()
+    return visit
+
+
+def tile(page, name):
+    return page.locator(f'.tile[data-camera="{name}"]')
+
+
+def test_adding_a_camera_never_takes_the_place_of_another(opened, service):
+    with signed_in(opened, service) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Add camera").click()
+        page.get_by_label("Name").fill("gate")
+        page.get_by_label("Source").fill("scene:light?size=160x90&fps=5")
+        page.get_by_role("dialog").get_by_role("button", name="Add camera").click()
+        said = "There is a camera gate already; change it, or choose another name."
+        page.get_by_role("alert").filter(has_text=said).wait_for()
+        assert service.ask("GET", "config")["cameras"]["gate"]["source"] == SCENE
+
+
+def test_who_signed_in_can_sign_out(opened, service):
+    with Visit(opened, service.address) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Sign in").click()
+        assert page.get_by_role("button", name="Sign out").count() == 0
+        page.get_by_label("Token").fill(TOKEN)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign in").wait_for()
+        assert page.get_by_role("button", name="Add camera").count() == 0
