@@ -49,6 +49,9 @@ OTHERS = {
 }
 """Programs that aren't ours, and why they are left to others."""
 
+NO_COMMANDS = {"evidence 1": "how evidence names its format"}
+"""What stands as code in sentences and only looks like a command, and what it is."""
+
 SECRETS = dict.fromkeys(
     ("GATE_PASSWORD", "YARD_PASSWORD", "PUBLISH_PASSWORD", "CAMERA_PASSWORD", "STREAMDERAIN_TOKEN"),
     "s3cret-0123456789",
@@ -216,7 +219,7 @@ def test_commands_within_sentences_have_options_that_exist(page):
     known = command_line().commands
     for code in re.findall(r"`streamderain ([^`]+)`", text):
         name, *words = code.split()
-        if name.startswith("--"):
+        if name.startswith("--") or code in NO_COMMANDS:
             continue
         assert name in known, code
         offered = {opt for each in known[name].params for opt in (*each.opts, *each.secondary_opts)}
