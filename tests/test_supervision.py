@@ -119,6 +119,34 @@ def test_a_stalled_camera_that_sends_again_is_live():
     assert said(here) == [("live", None), ("stalled", "no frame for 5 s"), ("live", None)]
 
 
+def test_a_camera_is_lost_since_it_was_lost_however_often_it_is_tried_again():
+    here = live()
+    here.due(5.0)
+    here.lost(Fault.LOST, "no frame for 5 s", 5.0 + GRACE_S)
+    for now in (20.0, 40.0, 60.0):
+        here.started(now)
+        assert (here.state, here.since) == (CameraState.CONNECTING, 5.0)
+        here.lost(Fault.LOST if now < 30 else Fault.WRONG, "no route", now + 3)
+        assert here.since == 5.0
+    here.started(80.0)
+    here.got(81.0)
+    assert (here.state, here.since) == (CameraState.LIVE, 81.0)
+    here.lost(Fault.LOST, "cut", 90.0)
+    assert here.since == 90.0
+    here.pause(95.0)
+    here.resume(96.0)
+    assert (here.state, here.since) == (CameraState.CONNECTING, 96.0)
+
+
+def test_a_camera_that_never_came_is_lost_since_the_first_try_failed():
+    here = supervision()
+    here.started(1.0)
+    here.lost(Fault.LOST, "no route", 4.0)
+    here.started(9.0)
+    here.lost(Fault.LOST, "no route", 12.0)
+    assert here.since == 4.0
+
+
 def test_a_stalled_camera_that_was_connected_to_anew_is_a_connection_more():
     here = live()
     here.due(5.0)

@@ -98,7 +98,8 @@ class CameraReport:
         state: of :class:`~streamderain.live.supervision.CameraState`, such as ``live``; ``paused``
             while it is paused.
         message: why, where something is wrong; without secrets.
-        since: when that state began, seconds since 1970.
+        since: when that state began, seconds since 1970; of a camera that is tried again, when
+            it was lost.
         mode: ``auto`` derains when it rains, ``on`` always, ``off`` never.
         paused: the source is disconnected.
         source: without secrets.

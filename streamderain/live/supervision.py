@@ -37,6 +37,10 @@ class CameraState(StrEnum):
     PAUSED = "paused"
 
 
+LOST = (CameraState.STALLED, CameraState.BACKOFF, CameraState.FAILED)
+"""States between which a camera goes while it is down."""
+
+
 class Fault(StrEnum):
     """Why a connection ended."""
 
@@ -111,7 +115,7 @@ class Supervision:
     Attributes:
         state: now.
         message: why, where something is wrong.
-        since: when the state began.
+        since: when the state began; of a camera that is tried again, when it was lost.
         connects: connections that gave a frame; one that stalls and goes on is the same.
     """
 
@@ -200,10 +204,17 @@ class Supervision:
         changes, self._changes = self._changes, []
         return changes
 
+    @property
+    def _is_lost(self) -> bool:
+        """Whether it was lost, and hasn't come back in any try since."""
+        retried = self.state is CameraState.CONNECTING and self.message is not None
+        return retried or self.state in LOST
+
     def _become(self, state: CameraState, message: str | None, now: float) -> None:
-        if state is not self.state:
-            self.since = now
+        before, was_lost = self.state, self._is_lost
         self.state, self.message = state, message
+        if state is not before and not (was_lost and self._is_lost):
+            self.since = now
         # While it tries and fails in the same way, it was said once.
         if state is not CameraState.CONNECTING and (state, message) != self._said:
             self._said = (state, message)

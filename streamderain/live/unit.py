@@ -214,7 +214,7 @@ class Unit:
         )  # fmt: skip
 
     def _state_since(self) -> float:
-        """Return when the state began, seconds since 1970; the same as long as it lasts."""
+        """Return since when it is so, seconds since 1970; the same as long as it lasts."""
         at = max(self._made, self.worker.since)
         if at != self._since[0]:
             self._since = (at, self._around.wall() - (self._around.clock() - at))

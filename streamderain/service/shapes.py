@@ -78,7 +78,7 @@ class CameraView(_Shown):
     message: str | None
     """Why, where something is wrong."""
     since: float
-    """When that state began, seconds since 1970."""
+    """When that state began, seconds since 1970; when it was lost, while it is tried again."""
     mode: Mode
     """Derain when it rains (auto), always (on) or never (off)."""
     paused: bool

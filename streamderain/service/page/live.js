@@ -75,7 +75,7 @@ export class Live extends EventTarget {
   #fresh = new Map();
   #wishes = new Map();
   #sinks = new Map();
-  #troubles = new Map(); // since when a camera is not what it should be
+  #troubles = new Map(); // the last state of a camera that is not what it should be
   #shownAt = new Map(); // when the last picture of a camera came
   #sending = 0;
   #said = "";
@@ -209,18 +209,16 @@ export class Live extends EventTarget {
     }
   }
 
-  /** A camera that is tried again stays what it was, since when it first was: a try is no news. */
+  /** A camera that is tried again stays what it was: a try is no news. */
   #steady(view) {
     const again = view.state === "connecting" && view.message;
     if (!again && !TROUBLES.includes(view.state)) {
       this.#troubles.delete(view.camera);
       return view;
     }
-    const before = this.#troubles.get(view.camera);
-    const state = again ? (before?.state ?? "backoff") : view.state;
-    const since = before?.since ?? view.since;
-    this.#troubles.set(view.camera, { state, since });
-    return { ...view, state, since };
+    const state = again ? (this.#troubles.get(view.camera) ?? "backoff") : view.state;
+    this.#troubles.set(view.camera, state);
+    return { ...view, state };
   }
 
   /** Draws a picture, and only then asks for the next: who is slow gets fewer, never older ones. */
