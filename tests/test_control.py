@@ -241,6 +241,42 @@ def test_a_writer_that_hangs_does_not_hold_up_its_cameras_removal(address, caplo
         until(lambda: not desk._thread.is_alive())
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_camera_that_is_still_being_opened_when_all_stops_does_not_come_in(
+    tmp_path, address, name, monkeypatch
+):
+    monkeypatch.setattr(fleet, "DRAIN_S", 0.3)
+    opened, go_on, said = threading.Event(), threading.Event(), []
+
+    def put():
+        camera = scene(f"ipc://{tmp_path / 'other'}", rain="light")
+        try:
+            service.control.put(name, CameraConfig.model_validate(camera))
+        except ConfigError as error:
+            said.append(str(error))
+
+    with Running({"a": scene(address)}) as service:
+        until(lambda: written(service, "a") > 3)
+        make = service._fleet._make
+
+        def slowly(*asked):
+            unit = make(*asked)
+            opened.set()
+            assert go_on.wait(60)
+            return unit
+
+        service._fleet._make = slowly
+        thread = threading.Thread(target=put, daemon=True)
+        thread.start()
+        assert opened.wait(LIMIT_S)
+    go_on.set()
+    thread.join(LIMIT_S)
+    assert said == ["streamderain is stopping; cameras can't be changed any more"]
+    assert service.cameras == ["a"]
+    assert service.addresses == {}
+    until(lambda: not any(t.name in ("publish b", "read b") for t in threading.enumerate()))
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "kind", "words"),
     [
