@@ -62,6 +62,14 @@ def test_the_rate_is_that_of_the_last_seconds():
     assert history.fps == 0
 
 
+def test_what_leaves_has_a_rate_of_its_own():
+    history = History(now=0.0)
+    assert history.fps_out == 0
+    for second in range(1, 11):
+        history.step(float(second), 1e9 + second, Sample(decoded=25 * second, left=3 * second))
+    assert (history.fps, history.fps_out) == (25, 3)
+
+
 def test_there_is_one_moment_a_second_and_only_the_last_are_kept():
     history = History(now=0.0)
     played(history, 200)

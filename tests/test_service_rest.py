@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from streamderain.config import CameraConfig
 from streamderain.errors import ConfigError, OutputError, UnknownCameraError
-from streamderain.service.app import make_app
+from streamderain.service.app import WORKERS, make_app
 from tests.fake_control import PASSWORD, TOKEN, FakeControl, settings
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -45,7 +45,7 @@ def test_cameras_are_listed_with_all_that_a_page_needs(client):
     assert [camera["camera"] for camera in cameras] == ["gate", "yard"]
     gate = cameras[0]
     assert (gate["state"], gate["size"], gate["rain"]) == ("live", [64, 48], 0.83)
-    assert gate["decoded"] == 100
+    assert (gate["decoded"], gate["fps"], gate["fps_out"]) == (100, 24.9, 12.45)
     assert gate["outputs"]["publish"] == {"written": 80, "waiting": 3, "dropped": {"publish": 4}}
     assert gate["latency_ms"]["total"]["p50"] == pytest.approx(115.0)
     assert "history" not in gate
@@ -415,6 +415,42 @@ def test_the_openapi_document_is_made_of_what_is_there(client):
     assert references <= known
     described = document["components"]["schemas"]["CameraConfig"]["properties"]
     assert described["staleness"]["description"]
+
+
+def test_metrics_and_health_are_answered_while_cameras_that_go_take_all_other_threads(
+    client, control, monkeypatch
+):
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slowly(name, *, paused=None, mode=None):
+        begun.release()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(control, "steer", slowly)
+    asked = [
+        threading.Thread(
+            target=client.post, args=(f"{API}/cameras/gate/steer",),
+            kwargs={"json": {"mode": "on"}, "headers": BEARER}, daemon=True,
+        )
+        for _ in range(WORKERS)
+    ]  # fmt: skip
+    for each in asked:
+        each.start()
+    assert all(begun.acquire(timeout=20) for _ in asked)
+    found = {}
+
+    def look():
+        for path in ("/metrics", "/healthz", "/readyz"):
+            found[path] = client.get(path).status_code
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(20)
+    seen = dict(found)
+    go_on.set()
+    for each in (*asked, looking):
+        each.join(20)
+    assert seen == {"/metrics": 200, "/healthz": 200, "/readyz": 200}
 
 
 def test_wrong_tokens_are_logged_but_not_each_of_them(client, caplog):

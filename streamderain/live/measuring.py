@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamderain.live.reports import Latency, Moment, bucket_of, quantile
@@ -81,15 +81,19 @@ class History:
     """
 
     def __init__(self, now: float) -> None:
-        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+        self._samples: deque[tuple[float, Sample]] = deque([(now, Sample())])
         self._moments: deque[Moment] = deque(maxlen=LENGTH)
         self._before, self._began = Sample(), now
 
     @property
     def fps(self) -> float:
         """Frames a second that were decoded in the last seconds."""
-        (first, before), (last, decoded) = self._samples[0], self._samples[-1]
-        return (decoded - before) / (last - first) if last > first else 0.0
+        return self._rate(lambda sample: sample.decoded)
+
+    @property
+    def fps_out(self) -> float:
+        """Frames a second that left in the last seconds, derained or not."""
+        return self._rate(lambda sample: sample.left)
 
     @property
     def moments(self) -> list[Moment]:
@@ -108,12 +112,16 @@ class History:
             wall: seconds since 1970.
             sample: never less than the one before.
         """
-        self._samples.append((now, sample.decoded))
+        self._samples.append((now, sample))
         while now - self._samples[1][0] >= RATE_S:
             self._samples.popleft()
         if now - self._began >= MOMENT_S:
             self._moments.append(_moment(self._before, sample, now - self._began, wall))
             self._before, self._began = sample, now
+
+    def _rate(self, count: Callable[[Sample], int]) -> float:
+        (first, before), (last, after) = self._samples[0], self._samples[-1]
+        return (count(after) - count(before)) / (last - first) if last > first else 0.0
 
 
 def _moment(before: Sample, after: Sample, seconds: float, wall: float) -> Moment:

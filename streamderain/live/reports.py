@@ -105,6 +105,7 @@ class CameraReport:
         source: without secrets.
         size: width and height of the newest frame that left, or None before the first.
         fps: frames a second that were decoded in the last seconds.
+        fps_out: frames a second that left in the last seconds, derained or not.
         age_s: seconds since the newest frame that left was taken, or None before the first.
         rain: its rain score, 0 to 1, or None where it wasn't measured.
         raining: whether it goes for rainy: it went to the network, or would have; None where
@@ -128,6 +129,7 @@ class CameraReport:
     source: str
     size: tuple[int, int] | None
     fps: float
+    fps_out: float
     age_s: float | None
     rain: float | None
     raining: bool | None

@@ -89,6 +89,8 @@ class CameraView(_Shown):
     """Width and height in pixels."""
     fps: float
     """Frames a second that were decoded in the last seconds."""
+    fps_out: float
+    """Frames a second that left in the last seconds, derained or not."""
     age_s: float | None
     """Seconds since the newest frame that left was taken."""
     rain: float | None
@@ -256,8 +258,8 @@ def _camera(report: CameraReport) -> dict[str, Any]:
         "camera": report.camera, "state": report.state, "message": report.message,
         "since": round(report.since, 3), "mode": report.mode, "paused": report.paused,
         "source": report.source, "size": report.size, "fps": round(report.fps, 2),
-        "age_s": _rounded(report.age_s), "rain": _rounded(report.rain),
-        "raining": report.raining, "derained": report.derained, "bypass": report.bypass,
+        "fps_out": round(report.fps_out, 2), "age_s": _rounded(report.age_s),
+        "rain": _rounded(report.rain), "raining": report.raining, "derained": report.derained, "bypass": report.bypass,
         "decoded": count.decoded, "derained_total": count.derained, "bypassed": count.bypassed,
         "dropped": count.dropped, "queue": report.queue, "connects": report.stats.connects,
         "corrupt": report.stats.corrupt,

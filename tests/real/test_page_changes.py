@@ -1,5 +1,7 @@
 """The page in a real browser, on a real service: cameras that are added, changed and lost."""
 
+import re
+
 import pytest
 
 from tests.real.browser import Visit, browser, need_chromium
@@ -46,6 +48,21 @@ def test_adding_a_camera_never_takes_the_place_of_another(opened, service):
         said = "There is a camera gate already; change it, or choose another name."
         page.get_by_role("alert").filter(has_text=said).wait_for()
         assert service.ask("GET", "config")["cameras"]["gate"]["source"] == SCENE
+
+
+def test_a_rate_tells_what_comes_and_what_leaves_where_they_differ(opened, service):
+    camera = {"source": "scene:heavy?size=160x90&fps=20", "max_fps": 3}
+    service.ask("PUT", "cameras/slow", camera)
+    try:
+        with Visit(opened, service.address) as visit:
+            words = visit.page.get_by_text(re.compile(r"^(19|2\d) in, (2\.\d|3|3\.\d) out$"))
+            words.wait_for(timeout=20_000)
+            assert re.search(r"\d fps", tile(visit.page, "gate").inner_text())
+            visit.page.goto(f"{service.address}#/camera/slow")
+            words.wait_for(timeout=20_000)
+            assert visit.complaints == []
+    finally:
+        service.ask("DELETE", "cameras/slow")
 
 
 def test_who_signed_in_can_sign_out(opened, service):

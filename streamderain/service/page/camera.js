@@ -8,7 +8,7 @@ import { Facts } from "./facts.js";
 import { Chart } from "./history.js";
 import { isPair, chip, meter } from "./tile.js";
 import { pictureWidth } from "./live.js";
-import { ageOf, clock, look, millis, quietFor, rate, seconds, share, treatment } from "./words.js";
+import { ageOf, clock, look, millis, quietFor, rates, seconds, share, treatment } from "./words.js";
 
 const FPS = 15;
 const HISTORY_MS = 2000;
@@ -193,7 +193,7 @@ export class CameraPage {
         : `since ${clock(seen.label === "No picture" ? Date.now() / 1000 - since : view.since)}`,
     );
     const known = connected && view.state === "live";
-    say(this.#figures.fps, known ? rate(view.fps) : "–");
+    say(this.#figures.fps, known ? rates(view) : "–");
     say(this.#figures.age, seconds(known ? ageOf(view, quiet, now - live.saidAt) : null));
     say(this.#figures.size, view.size ? `${view.size[0]} × ${view.size[1]}` : "–");
     say(this.#figures.latency, millis(known ? view.latency_ms?.total?.p95 : null));

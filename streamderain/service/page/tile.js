@@ -1,7 +1,7 @@
 // One camera on the wall.
 
 import { el, fresh, mark, say } from "./dom.js";
-import { ageOf, clock, look, quietFor, rate, seconds, share, treatment } from "./words.js";
+import { ageOf, clock, look, quietFor, rates, seconds, share, treatment } from "./words.js";
 
 /** Whether a picture shows the frame twice, before and after, beside each other. */
 export function isPair(bitmap, size) {
@@ -114,7 +114,7 @@ export class Tile {
     mark(this.node, "data-sure", seen.sure ? "yes" : "no");
     this.#chip.set(seen.tone, seen.label);
     const known = connected && view.state === "live";
-    say(this.#rate, known ? rate(view.fps) : "– fps");
+    say(this.#rate, known ? rates(view) : "– fps");
     say(this.#age, `${known ? seconds(ageOf(view, quiet, now - live.saidAt)) : "–"} old`);
     this.#rain.set(known ? view.rain : null, view.raining && known);
     const done = known ? treatment(view) : { text: "", tone: "" };

@@ -94,6 +94,15 @@ export function seconds(value) {
 }
 
 export const rate = (fps) => (fps === null || fps === undefined ? "–" : `${fps.toFixed(1)} fps`);
+
+/** Frames a second of a camera; where not all of them leave, those that come and those that leave. */
+export function rates({ fps, fps_out: out }) {
+  if (fps === null || out === null || out === undefined) return rate(fps);
+  if (Math.abs(fps - out) <= Math.max(0.6, 0.1 * fps)) return rate(fps);
+  return `${short(fps)} in, ${short(out)} out`;
+}
+
+const short = (fps) => (fps < 9.95 ? String(Number(fps.toFixed(1))) : fps.toFixed(0));
 export const share = (value) =>
   value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`;
 export const count = (value) => (value ?? 0).toLocaleString("en");
