@@ -36,7 +36,10 @@ __all__ = ["make_app"]
 log = logging.getLogger("streamderain")
 
 WORKERS = 4
-"""Threads for what takes seconds: changing cameras, loading networks, collecting metrics."""
+"""Threads for what takes seconds: changing cameras, loading networks."""
+
+SCRAPERS = 2
+"""Threads for the metrics alone: Prometheus doesn't wait until a camera has gone."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -74,10 +77,11 @@ def make_app(
     guard = Guard(config)
     viewers = Viewers(control, Shots())
     workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="service")
+    scrapers = ThreadPoolExecutor(SCRAPERS, thread_name_prefix="metrics")
     operations: list[Operation] = [
         *camera_operations(viewers),
         *system_operations(
-            Metrics(control, viewers.tally), lambda: describe(operations, guard)
+            Metrics(control, viewers.tally), scrapers, lambda: describe(operations, guard)
         ),
     ]  # fmt: skip
 
@@ -101,7 +105,8 @@ def make_app(
         finally:
             viewers.close()
             reporting.cancel()
-            workers.shutdown(wait=False, cancel_futures=True)
+            for threads in (workers, scrapers):
+                threads.shutdown(wait=False, cancel_futures=True)
 
     routes: list[BaseRoute] = [
         Route(path, endpoint(offered), methods=METHODS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -33,8 +35,10 @@ __all__ = ["system_operations"]
 
 
 class _System:
-    def __init__(self, metrics: Metrics, document: Callable[[], dict[str, Any]]) -> None:
-        self._metrics, self._document = metrics, document
+    def __init__(
+        self, metrics: Metrics, scrapers: Executor, document: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._metrics, self._scrapers, self._document = metrics, scrapers, document
         self._is_loading = False
 
     async def session(self, call: Call) -> Response:
@@ -98,7 +102,10 @@ class _System:
         return answer
 
     async def metrics(self, call: Call) -> Response:
-        text, media = await call.away(self._metrics.expose, call.request.headers.get("accept", ""))
+        accept = call.request.headers.get("accept", "")
+        text, media = await asyncio.get_running_loop().run_in_executor(
+            self._scrapers, self._metrics.expose, accept
+        )
         return Response(text, media_type=media)
 
     async def healthy(self, call: Call) -> Response:
@@ -113,9 +120,17 @@ class _System:
         return shown(Health(ok=waiting is None, waiting=waiting), 200 if waiting is None else 503)
 
 
-def system_operations(metrics: Metrics, document: Callable[[], dict[str, Any]]) -> list[Operation]:
-    """Return what can be asked of the service itself and done to it."""
-    system = _System(metrics, document)
+def system_operations(
+    metrics: Metrics, scrapers: Executor, document: Callable[[], dict[str, Any]]
+) -> list[Operation]:
+    """Return what can be asked of the service itself and done to it.
+
+    Args:
+        metrics: of the service.
+        scrapers: threads that they are collected in.
+        document: the OpenAPI document.
+    """
+    system = _System(metrics, scrapers, document)
     session, model = "/api/v1/session", "/api/v1/model"
     network = Answer("The network that runs.", ModelView)
     prometheus = ("text/plain", "application/openmetrics-text")
