@@ -11,6 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 __all__ = ["ServiceConfig", "is_loopback", "split_address"]
 
 TOKEN_LENGTH = (8, 256)
+"""Fewest and most characters of a token."""
+
+FEWEST_OUTSIDE = 16
+"""Fewest characters where other machines can try tokens."""
 
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 
@@ -91,6 +95,11 @@ class ServiceConfig(BaseModel):
             raise ValueError(
                 f"other machines reach {self.address}, so it needs a token; give it one, or listen "
                 "at 127.0.0.1"
+            )
+        if not is_loopback(self.host) and len(self.token or "") < FEWEST_OUTSIDE:
+            raise ValueError(
+                f"other machines reach {self.address}, so its token needs at least "
+                f"{FEWEST_OUTSIDE} characters; make one with: openssl rand -hex 24"
             )
         if self.token is None and self.hosts:
             raise ValueError("who comes under one of hosts needs a token; give it one")

@@ -58,6 +58,7 @@ def test_not_this_machine_alone(host):
         ({"address": "0.0.0.0:8080"}, "it needs a token"),
         ({"address": "[::]:8080"}, "it needs a token"),
         ({"address": "cam.example.org:8080"}, "it needs a token"),
+        ({"address": "0.0.0.0:8080", "token": "fifteen-letters"}, "needs at least 16 characters"),
         ({"hosts": ["cam.example.org"]}, "needs a token"),
         ({"token": "short"}, "8 to 256 ASCII characters"),
         ({"token": ""}, "8 to 256 ASCII characters"),
@@ -69,6 +70,11 @@ def test_not_this_machine_alone(host):
 def test_what_would_be_open_to_others_or_can_not_be_is_refused(given, said):
     with pytest.raises(ValidationError, match=said):
         ServiceConfig(**given)
+
+
+def test_a_short_token_is_enough_for_this_machine_and_a_longer_one_for_others():
+    assert ServiceConfig(token="8-letter").token == "8-letter"
+    assert ServiceConfig(address="0.0.0.0:8080", token="sixteen--letters").token
 
 
 def test_a_token_that_is_refused_is_not_repeated(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import cv2
 import numpy as np
@@ -201,6 +202,15 @@ def test_who_may_not_read_gets_no_socket(control, headers, changed, status):
             client.websocket_connect(LIVE, headers=headers).__enter__()
         assert denied.value.status_code == status
         assert set(denied.value.json()) == {"error"}
+
+
+def test_a_wrong_token_is_answered_late(control, monkeypatch):
+    monkeypatch.setattr(live_module, "WRONG_TOKEN_S", 1.0)
+    with client_of(control) as client:
+        began = time.monotonic()
+        with pytest.raises(WebSocketDenialResponse):
+            client.websocket_connect(LIVE, headers={"authorization": "Bearer guess"}).__enter__()
+        assert time.monotonic() - began >= 1
 
 
 def test_with_the_token_it_opens_from_elsewhere(control):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from streamderain.config import CameraConfig
 from streamderain.errors import ConfigError, OutputError, UnknownCameraError
+from streamderain.service import operations
 from streamderain.service.app import WORKERS, make_app
 from tests.fake_control import PASSWORD, TOKEN, FakeControl, settings
 
@@ -459,6 +461,38 @@ def test_wrong_tokens_are_logged_but_not_each_of_them(client, caplog):
         client.post(f"{API}/session", json={"token": "guess"})
     said = [record.getMessage() for record in caplog.records]
     assert said == ["somebody at testclient gave a wrong token"]
+
+
+def test_the_answer_to_a_wrong_token_comes_late_and_holds_up_nobody_else(client, monkeypatch):
+    monkeypatch.setattr(operations, "WRONG_TOKEN_S", 3.0)
+    answers = []
+
+    def guess(ask, *given, **more):
+        answers.append((ask(*given, **more).status_code, time.monotonic()))
+
+    began = time.monotonic()
+    guesses = [
+        threading.Thread(
+            target=guess, args=(client.get, f"{API}/cameras"),
+            kwargs={"headers": {"Authorization": "Bearer guess"}},
+        ),
+        threading.Thread(
+            target=guess, args=(client.get, f"{API}/session"),
+            kwargs={"headers": {"Authorization": "Bearer guess"}},
+        ),
+        threading.Thread(
+            target=guess, args=(client.post, f"{API}/session"), kwargs={"json": {"token": "guess"}}
+        ),
+    ]  # fmt: skip
+    for each in guesses:
+        each.start()
+    while not answers and time.monotonic() - began < 2:
+        assert client.get(f"{API}/cameras", headers=BEARER).status_code == 200
+    assert answers == []
+    for each in guesses:
+        each.join(20)
+    assert sorted(status for status, _ in answers) == [200, 401, 401]
+    assert min(at for _, at in answers) - began >= 3
 
 
 def test_changes_are_logged_in_a_line_of_their_own(client, caplog):

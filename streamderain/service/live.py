@@ -23,7 +23,7 @@ from streamderain.errors import UnknownCameraError
 from streamderain.service.feed import Feed
 from streamderain.service.operations import error, head_of
 from streamderain.service.picture import shared_width
-from streamderain.service.security import Access, Guard
+from streamderain.service.security import WRONG_TOKEN_S, Access, Guard
 from streamderain.service.sending import Stuck, send_or_hang_up
 from streamderain.service.shapes import WatchRequest
 from streamderain.service.shots import Shot
@@ -56,6 +56,8 @@ class LiveView:
         """Serve a client until it goes."""
         refusal = self._guard.refuse(head_of(HTTPConnection(socket.scope)), Access.READ)
         if refusal is not None:
+            if refusal.status == 401 and "authorization" in socket.headers:
+                await asyncio.sleep(WRONG_TOKEN_S)  # as in REST, or tokens would be tried here
             await socket.send_denial_response(error(refusal.status, refusal.error))
             return
         if self._viewers.is_full:

@@ -26,7 +26,7 @@ from streamderain.errors import (
     UsageError,
 )
 from streamderain.live.control import Control
-from streamderain.service.security import Access, Guard, Head
+from streamderain.service.security import WRONG_TOKEN_S, Access, Guard, Head
 from streamderain.service.shapes import ErrorView
 
 __all__ = ["Answer", "Call", "Operation", "ServiceError", "error", "head_of", "serve", "shown"]
@@ -112,10 +112,17 @@ class Call:
         """The address that it came from, for the log."""
         return self.request.client.host if self.request.client else "?"
 
-    def note_wrong_token(self) -> None:
-        """Log that somebody tries tokens."""
+    @property
+    def has_wrong_token(self) -> bool:
+        """Whether it tries a token that isn't the right one."""
+        gives_one = self.guard.has_token and "authorization" in self.request.headers
+        return gives_one and not self.guard.rights(head_of(self.request)).may_change
+
+    async def note_wrong_token(self) -> None:
+        """Log that somebody tries tokens, and let them wait for the answer."""
         if self.guard.note_wrong():
             log.warning("somebody at %s gave a wrong token", self.client)
+        await asyncio.sleep(WRONG_TOKEN_S)
 
     async def away(self, work: Callable[..., Result], *given: Any) -> Result:
         """Do what may take seconds in another thread."""
@@ -204,7 +211,7 @@ async def serve(operation: Operation, call: Call, hide: Callable[[str], str]) ->
         answer = error(refusal.status, refusal.error)
         if refusal.status == 401:
             if "authorization" in call.request.headers:
-                call.note_wrong_token()
+                await call.note_wrong_token()
             answer.headers["WWW-Authenticate"] = 'Bearer realm="streamderain"'
         return answer
     try:

@@ -34,6 +34,9 @@ REVOKED_MOST = 10_000
 SAY_S = 10.0
 """Wrong tokens are said at most so often."""
 
+WRONG_TOKEN_S = 0.3
+"""So long the answer to a wrong token is kept back, and nothing else: tokens are tried slowly."""
+
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """Headers by which a reverse proxy gives away that the request isn't this machine's own."""
 

@@ -44,6 +44,8 @@ class _System:
     async def session(self, call: Call) -> Response:
         head = head_of(call.request)
         rights = call.guard.rights(head)
+        if call.has_wrong_token:
+            await call.note_wrong_token()
         return shown(
             SessionView(
                 may_read=rights.may_read, may_change=rights.may_change,
@@ -61,7 +63,7 @@ class _System:
             )
         cookie = call.guard.open_session(call.body.token)
         if cookie is None:
-            call.note_wrong_token()
+            await call.note_wrong_token()
             return error(401, "the token is wrong; it is service.token of the configuration")
         answer = shown(
             SessionView(may_read=True, may_change=True, token_needed=False, signed_in=True)
@@ -114,6 +116,8 @@ class _System:
         return shown(Health(ok=False, waiting="the cameras aren't looked after any more"), 503)
 
     async def ready(self, call: Call) -> Response:
+        if call.has_wrong_token:  # whose answer differs from that to the right one
+            await call.note_wrong_token()
         waiting = call.control.ready()
         if waiting and call.guard.refuse(head_of(call.request), Access.READ) is not None:
             waiting = "not every camera has given a picture yet"  # their names are not for everyone
