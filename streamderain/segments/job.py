@@ -91,7 +91,6 @@ class SegmentedJob:
         self._joined = False
         with VideoFileReader(source) as reader:
             self.format: SourceFormat = reader.format
-        self._writer().abandon()  # opens whatever can fail before hours of work
         self._folder = StateFolder(target)
         self._folder.lock()
         try:
@@ -158,6 +157,8 @@ class SegmentedJob:
         Raises:
             OutputError: a segment can't be read, the disk is full, or the like; the segments stay.
         """
+        if self._joined:
+            return
         results = [self.done[span.number] for span in self._manifest.spans]
         durations: dict[int, int] = {}
         pieces = []
@@ -169,7 +170,7 @@ class SegmentedJob:
             pieces.append(read_piece(path, shown, self.format.time_base))
         writer = self._writer()
         try:
-            self._manifest.joining = writer.part.name
+            self._manifest.joining = writer.inode
             self._folder.save(self._manifest)
             writer.join(pieces, durations)
             writer.finish()
@@ -208,6 +209,7 @@ class SegmentedJob:
             spans=found.spans if found else plan((), (), 1),
         )  # fmt: skip
         if found is None:
+            self._writer().abandon()  # opens whatever can fail before hours of work
             self._folder.clear()
             self._cut(now)
             self._folder.save(now)
@@ -221,7 +223,14 @@ class SegmentedJob:
                 "with --overwrite without --resume"
             )
         self._take_up(found)
+        if self._is_target(found.joining):  # killed before it could tidy up
+            self._joined = len(self.done) == len(found.spans)
+        if not self._joined:
+            self._writer().abandon()
         return found
+
+    def _is_target(self, inode: int | None) -> bool:
+        return inode is not None and self._target.exists() and self._target.stat().st_ino == inode
 
     def _cut(self, manifest: Manifest) -> None:
         self._scan = found = scan(self._source)
@@ -240,9 +249,6 @@ class SegmentedJob:
     def _take_up(self, manifest: Manifest) -> None:
         """Find out what is done of an unfinished job, and tidy up after who was killed."""
         self._folder.clear(leftovers=True)
-        if manifest.joining is not None:
-            (self._target.parent / Path(manifest.joining).name).unlink(missing_ok=True)
-            manifest.joining = None
         for number, account in sorted(manifest.done.items()):
             trusted = self._folder.trusted(number, account)
             if trusted is not None:
@@ -257,8 +263,9 @@ class SegmentedJob:
 
     def _writer(self) -> JoiningWriter:
         return JoiningWriter(
-            self._target, self.format, source=self._source, codec=self._settings.codec,
-            crf=self._settings.crf, preset=self._settings.preset, overwrite=self._overwrite,
+            self._target, self.format, self._folder.path, source=self._source,
+            codec=self._settings.codec, crf=self._settings.crf,
+            preset=self._settings.preset, overwrite=self._overwrite,
             device=self._backend.device,
         )  # fmt: skip
 

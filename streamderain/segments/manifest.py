@@ -80,8 +80,9 @@ class Manifest(BaseModel):
         output: name of the target, without its folders.
         segment_s: length that was asked for, seconds.
         spans: the segments.
+        joining: number (inode) of the file that the segments are joined into, from then on: a
+            target that is this file is whole.
         done: SHA-256 of the account (``00000.json``) of each segment that is done, by number.
-        joining: name of the temporary file beside the target, while it is written.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -93,8 +94,8 @@ class Manifest(BaseModel):
     output: str
     segment_s: float
     spans: list[Span] = Field(min_length=1)
+    joining: int | None = None
     done: dict[int, str] = Field(default_factory=dict)
-    joining: str | None = None
 
 
 def identify_source(path: Path) -> SourceIdentity:

@@ -64,6 +64,7 @@ class AtomicFile:
         target: the final name.
         overwrite: replace a target that exists; the old one stays until :meth:`commit`.
         sources: files that must never be replaced, by whatever name they are reached.
+        folder: of the temporary file, on the same file system; None for beside the target.
 
     Attributes:
         target: the final name.
@@ -74,8 +75,14 @@ class AtomicFile:
     """
 
     def __init__(
-        self, target: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()
+        self,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        sources: Iterable[Path] = (),
+        folder: Path | None = None,
     ) -> None:
+        self._folder = Path(target).parent if folder is None else folder
         self.target = target
         self._overwrite = overwrite
         self._pending = False
@@ -125,7 +132,7 @@ class AtomicFile:
 
     def _create(self) -> Path:
         for attempt in range(100):
-            path = self.target.with_name(_temporary_name(self.target.name, attempt))
+            path = self._folder / _temporary_name(self.target.name, attempt)
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:  # of a killed process that had our id, or of a second writer

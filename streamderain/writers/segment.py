@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.codec.context import Flags
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 from streamderain.errors import OutputError
 from streamderain.frame import SourceFormat
 from streamderain.media.scanning import displacement
+from streamderain.writers.atomic import AtomicFile
 from streamderain.writers.encoders import Container, choose_container
 from streamderain.writers.video import VideoFileWriter
 
@@ -134,15 +136,28 @@ class JoiningWriter(VideoFileWriter):
 
     Example::
 
-        writer = JoiningWriter(Path("clean.mp4"), format, source=Path("rain.mp4"))
+        writer = JoiningWriter(Path("clean.mp4"), format, folder, source=Path("rain.mp4"))
         writer.join(pieces, durations)
         writer.finish()
+
+    Args:
+        target, format, settings: as :class:`VideoFileWriter` takes them.
+        folder: where its temporary file is, on the file system of the target.
     """
 
+    def __init__(self, target: Path, format: SourceFormat, folder: Path, **settings: Any) -> None:
+        self._part_folder = folder
+        super().__init__(target, format, **settings)
+
     @property
-    def part(self) -> Path:
-        """The temporary file that it writes."""
-        return self._file.path
+    def inode(self) -> int:
+        """Number of the file, which it keeps when it gets its final name."""
+        return self._file.path.stat().st_ino
+
+    def _reserve(self, overwrite: bool, sources: list[Path]) -> AtomicFile:
+        return AtomicFile(
+            self._target, overwrite=overwrite, sources=sources, folder=self._part_folder
+        )
 
     def join(self, pieces: Sequence[Piece], durations: dict[int, int]) -> None:
         """Write all packets of the pieces.

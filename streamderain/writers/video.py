@@ -111,9 +111,7 @@ class VideoFileWriter:
         self._colour = encoding_colour(format.colour, self.pixel_format, format.height)
         self._sidecar: SidecarStreams | None = None
         self._output: OutputContainer | None = None
-        self._file = AtomicFile(
-            self._target, overwrite=overwrite, sources=[source] if source else []
-        )
+        self._file = self._reserve(overwrite, [source] if source else [])
         try:
             if source is not None:
                 self._sidecar = SidecarStreams(
@@ -181,6 +179,9 @@ class VideoFileWriter:
 
     def _choose_container(self, codec: str) -> Container:
         return choose_container(self._target, codec)
+
+    def _reserve(self, overwrite: bool, sources: list[Path]) -> AtomicFile:
+        return AtomicFile(self._target, overwrite=overwrite, sources=sources)
 
     def _flush(self, output: OutputContainer) -> None:
         rest = self._video.encode(None)
