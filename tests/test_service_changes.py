@@ -56,3 +56,89 @@ def test_the_openapi_document_says_how_a_camera_is_only_added(client):
     header = next(one for one in put["parameters"] if one["in"] == "header")
     assert header["name"] == "If-None-Match"
     assert "412" in put["responses"]
+
+
+HERE = "rtsp://h.example:8554"
+KEPT = {"user": "***", "password": "***"}
+
+
+def stored(service):
+    """The address that the camera gate is really asked at."""
+    return service._fleet.unit("gate").camera.parsed.address
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"source": f"{HERE}/b", **KEPT, "max_fps": 3},
+        {"source": "RTSP://H.example:8554/b", **KEPT},
+        {"source": f"{HERE}/b", "user": "viewer", "password": "***"},
+        {"source": "rtsp://viewer@h.example:8554/b", "password": "***"},
+        {"source": "rtsp://***@h.example:8554/b"},
+    ],
+)
+def test_user_and_password_are_kept_where_they_were_meant_for(client, service, body):
+    before = stored(service)
+    answer = client.put(f"{CAMERAS}/gate", json=body)
+    assert answer.status_code == 200, answer.text
+    assert stored(service).lower() == before.lower().replace("/a", "/b")
+    assert PASSWORD not in answer.text + client.get("/api/v1/config").text
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"source": "rtsp://evil.example:8554/a", **KEPT}, "enter them anew"),
+        ({"source": "rtsp://***@evil.example:8554/a"}, "enter them anew"),
+        ({"source": "rtsp://h.example:554/a", **KEPT}, "enter them anew"),
+        ({"source": "rtsp://h.example/a", **KEPT}, "enter them anew"),
+        ({"source": "http://h.example:8554/a", **KEPT}, "enter them anew"),
+        ({"source": "rtsp://h.example:8554.evil.example/a", **KEPT}, ""),
+        ({"source": "rtsp://evil.example:8554/@h.example:8554/a", **KEPT}, ""),
+        ({"source": "rtsp://h.example:8554\\@evil.example/a", **KEPT}, ""),
+        ({"source": "rtsp://h.example:8554?@evil.example/a", **KEPT}, ""),
+        ({"source": "rtsp://h.example:8554#@evil.example/a", **KEPT}, ""),
+        ({"source": f"{HERE}/a", "user": "admin", "password": "***"}, "for the same user alone"),
+        ({"source": f"{HERE}/a", "password": "***"}, "for the same user alone"),
+        ({"source": "rtsp://admin@h.example:8554/a", "password": "***"}, "same user alone"),
+        ({"source": "rtsp://evil.example/a", "user": "***", "password": "new"}, "enter them anew"),
+    ],
+)
+def test_they_are_kept_for_no_other_place_and_no_other_user(client, service, body, said):
+    before = stored(service)
+    answer = client.put(f"{CAMERAS}/gate", json=body)
+    assert answer.status_code == 422, answer.text
+    assert said in answer.json()["error"]
+    assert PASSWORD not in answer.text and "viewer" not in answer.text
+    assert stored(service) == before
+
+
+def test_a_new_password_goes_with_the_user_that_is_kept(client, service):
+    body = {"source": f"{HERE}/a", "user": "***", "password": "new"}
+    assert client.put(f"{CAMERAS}/gate", json=body).status_code == 200
+    assert stored(service) == "rtsp://viewer:new@h.example:8554/a"
+
+
+def test_what_stood_in_the_address_is_kept_too(client, service):
+    body = {"source": "rtsp://a%40b:c%2Fd@h.example/a"}
+    assert client.put(f"{CAMERAS}/gate", json=body).status_code == 200
+    shown = client.get("/api/v1/config").json()["cameras"]["gate"]
+    changed = {"source": shown["source"], "max_fps": 3}
+    assert client.put(f"{CAMERAS}/gate", json=changed).status_code == 200
+    assert stored(service) == "rtsp://a%40b:c%2Fd@h.example/a"
+
+
+def test_what_is_no_address_keeps_nothing_and_what_is_new_has_nothing_to_keep(client, service):
+    answer = client.put(f"{CAMERAS}/new", json={"source": f"{HERE}/a", **KEPT})
+    assert answer.status_code == 422
+    assert "there is none" in answer.json()["error"]
+    assert client.put(f"{CAMERAS}/gate", json={"source": "scene", **KEPT}).status_code == 200
+    own = service._fleet.unit("gate").camera
+    assert (own.user, own.password) == (None, None)
+    answer = client.put(f"{CAMERAS}/gate", json={"source": f"{HERE}/a", **KEPT})
+    assert answer.status_code == 422
+
+
+def test_without_the_mark_a_changed_camera_has_no_password(client, service):
+    assert client.put(f"{CAMERAS}/gate", json={"source": f"{HERE}/a"}).status_code == 200
+    assert stored(service) == f"{HERE}/a"

@@ -85,7 +85,8 @@ class Control:
         What ``camera`` doesn't say itself is taken from the configuration's ``defaults``. A changed
         camera first writes what is on its way (up to a few seconds), keeps its mode and whether it
         is paused, and counts from 0 again, as a new ``run`` for its subscribers. One that is the
-        same as before is left alone. Nothing is changed where an error is raised.
+        same as before is left alone. ``***`` for user and password keeps those of before, for the
+        same scheme, host and port alone. Nothing is changed where an error is raised.
 
         Args:
             name: its id.
@@ -97,8 +98,8 @@ class Control:
 
         Raises:
             CameraExistsError: there is one of that name, and only a new one is wanted.
-            ConfigError: it can't be: the name, or an address shared with others that they use
-                otherwise.
+            ConfigError: it can't be: the name, what can't be kept, or an address shared with
+                others that they use otherwise.
             OutputError: an address is in use, or a folder can't be made.
             InputError: a key can't be read.
         """

@@ -21,6 +21,7 @@ from streamderain.errors import (
 from streamderain.live.changes import Changes
 from streamderain.live.engine import Needs
 from streamderain.live.exchange import Exchange
+from streamderain.live.keeping import keep_secrets
 from streamderain.live.opening import open_source
 from streamderain.live.publishers import Publishers
 from streamderain.live.reports import MODES, Mode
@@ -146,8 +147,10 @@ class Fleet:
                 raise CameraExistsError(
                     f"there is a camera {name} already; change it, or choose another name"
                 )
+            old = self._units.get(name)
+            camera = keep_secrets(camera, old.camera if old else None)
             config = _with_camera(self._config, name, camera)
-            old, wanted = self._units.get(name), config.camera(name)
+            wanted = config.camera(name)
             if old is None:
                 self._install(self._make(name, wanted))
                 log.info("%s: added", name)

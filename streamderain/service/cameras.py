@@ -111,7 +111,9 @@ def camera_operations(viewers: Viewers) -> list[Operation]:
             "PUT", one, Access.CHANGE, cameras.put, "putCamera",
             "Add a camera, or change one: it is started anew, the others go on untouched. The body "
             "has the camera's keys as in the configuration file; what it doesn't say is taken from "
-            "the file's defaults. It holds until the process ends, the file isn't written to.",
+            "the file's defaults. *** for user and password keeps those that are stored, for the "
+            "same scheme, host and port alone. It holds until the process ends, the file isn't "
+            "written to.",
             TAG,
             {
                 200: Answer("The camera, changed.", CameraView),

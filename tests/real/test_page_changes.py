@@ -65,6 +65,36 @@ def test_a_rate_tells_what_comes_and_what_leaves_where_they_differ(opened, servi
         service.ask("DELETE", "cameras/slow")
 
 
+def test_a_change_keeps_user_and_password_unless_the_camera_is_elsewhere(opened, service):
+    camera = {"source": "rtsp://127.0.0.1:9/a", "user": "viewer", "password": "p@ss/w:rd?"}
+    service.ask("PUT", "cameras/locked", camera)
+    try:
+        with signed_in(opened, service, "#/camera/locked") as visit:
+            page = visit.page
+
+            def change(label, value):
+                page.get_by_role("button", name="Change").click()
+                page.get_by_text("More", exact=True).click()
+                page.get_by_label(label).fill(value)
+                page.get_by_role("button", name="Save").click()
+
+            change("Frames a second", "3")
+            page.get_by_role("dialog").wait_for(state="detached")
+            now = service.ask("GET", "config")["cameras"]["locked"]
+            assert (now["max_fps"], now["user"], now["password"]) == (3, "***", "***")
+            change("Source", "rtsp://127.0.0.1:99/a")
+            page.get_by_role("alert").filter(has_text="enter them anew").wait_for()
+            assert service.ask("GET", "config")["cameras"]["locked"]["source"] == camera["source"]
+            page.get_by_label("User").fill("other")
+            page.get_by_label("Password").fill("new")
+            page.get_by_role("button", name="Save").click()
+            page.get_by_role("dialog").wait_for(state="detached")
+            now = service.ask("GET", "config")["cameras"]["locked"]
+            assert now["source"] == "rtsp://127.0.0.1:99/a"
+    finally:
+        service.ask("DELETE", "cameras/locked")
+
+
 def test_who_signed_in_can_sign_out(opened, service):
     with Visit(opened, service.address) as visit:
         page = visit.page

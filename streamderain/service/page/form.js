@@ -5,7 +5,8 @@ import { field, open } from "./dialogs.js";
 import { el } from "./dom.js";
 
 const NAME = "[A-Za-z0-9._\\-]{1,64}";
-const HIDDEN = "***"; // what the server gives in place of a secret
+const HIDDEN = "***"; // what the server gives in place of a secret, and takes to keep it
+const KEEP = "Leave empty to keep.";
 
 function input(name, value, more = {}) {
   return el("input", {
@@ -38,28 +39,33 @@ export function withoutSecrets(known) {
       kept = true;
     }
   }
-  if (camera.source?.includes(HIDDEN)) {
+  if (camera.source?.includes(`${HIDDEN}@`)) {
     camera.source = camera.source.replace(`${HIDDEN}@`, "");
     kept = true;
   }
   return { camera, kept };
 }
 
-/** What the form says, as keys of the configuration; `known` is what the camera had. */
-export function cameraOf(data, known) {
+/**
+ * What the form says, as keys of the configuration.
+ *
+ * @param known what the camera had
+ * @param kept whether it has a user or password that aren't told; the server keeps what isn't said
+ */
+export function cameraOf(data, known, kept) {
   const text = (name) => (data.get(name) ?? "").trim();
   const camera = { ...known, source: text("source") };
   const optional = (key, value) => {
     if (value) camera[key] = value;
     else delete camera[key];
   };
-  optional("user", text("user"));
-  optional("password", data.get("password"));
+  optional("user", text("user") || (kept && HIDDEN));
+  optional("password", data.get("password") || (kept && HIDDEN));
   camera.transport = text("transport");
   optional("max_fps", Number(text("max_fps")));
   optional("resize", text("resize"));
   camera.gate = { ...known.gate, always: text("always") === "yes" };
-  if (JSON.stringify({ ...camera, password: "" }).includes(HIDDEN)) {
+  if (JSON.stringify({ ...camera, user: "", password: "" }).includes(HIDDEN)) {
     throw new Error(
       "An output of this camera has a password, which isn’t told here. Change the camera in the configuration file.",
     );
@@ -115,16 +121,14 @@ export function editCamera(name, told, done) {
       el(
         "div",
         { class: "pair" },
-        field("User", input("user", known.user)),
+        field("User", input("user", known.user), kept ? KEEP : null),
         field(
           "Password",
           input("password", "", {
             type: "password",
             autocomplete: "new-password",
-            required: kept,
-            "data-wrong": "Enter the camera’s password again; it isn’t told here.",
           }),
-          kept ? "Enter it again: passwords are never shown, nor kept through a change." : null,
+          kept ? `${KEEP} For another host or user it has to be entered.` : null,
         ),
       ),
       el(
@@ -177,7 +181,7 @@ export function editCamera(name, told, done) {
     ],
     submit: async (data) => {
       const id = name ?? data.get("name").trim();
-      await put(id, cameraOf(data, known), !name);
+      await put(id, cameraOf(data, known, kept), !name);
       done(id);
     },
   });
