@@ -7,8 +7,10 @@ import av
 import pytest
 
 from streamderain.errors import OutputError
+from streamderain.live.outlet import WRITER_ERROR
 from streamderain.metrics import luma, psnr
-from streamderain.writers.recording import SegmentRecorder
+from streamderain.writers.base import LeftOutError
+from streamderain.writers.recording import FAILED, STEADY_S, Retries, SegmentRecorder
 from tests.clips import picture, read_all
 from tests.live_frames import live_frame
 
@@ -102,21 +104,131 @@ def test_after_a_crash_all_but_the_last_seconds_can_be_played(tmp_path, containe
     (path,) = tmp_path.iterdir()
     with av.open(str(path)) as opened:
         times = [each.time for each in opened.decode(video=0)]
-    assert times[-1] > 130 * 0.04 - 2.6
+    assert times[-1] > 130 * 0.04 - 1.0
     assert times == sorted(times)
 
 
-def test_a_full_disk_is_an_error_of_that_frame_and_the_next_segment_works(small_disk):
-    recorder = SegmentRecorder(small_disk, "gate", crf=1)
-    with pytest.raises(OutputError, match=r"no space|full|room"):
-        for index in range(400):
-            recorder.write(frame(index, size=(240, 320)))
-        recorder.close()
+def playable(folder):
+    """How many frames each file of a folder holds; all can be decoded up to the end."""
+    counts = []
+    for path in sorted(folder.iterdir()):
+        with av.open(str(path)) as opened:
+            counts.append(sum(1 for _ in opened.decode(video=0)))
+    return counts
+
+
+class Filling:
+    """A recorder on a full disk, whose own clock goes by the frames."""
+
+    def __init__(self, folder, **settings):
+        self.index = 0
+        self.recorder = SegmentRecorder(
+            folder, "gate", crf=10, monotonic=lambda: self.index * STEP / 1e9, **settings
+        )
+
+    def write(self, frames):
+        """Write so many frames; return what became of each: "written", or why it wasn't."""
+        outcomes = []
+        for _ in range(frames):
+            try:
+                self.recorder.write(frame(self.index, size=(240, 320)))
+                outcomes.append("written")
+            except LeftOutError as error:
+                outcomes.append(error.reason)
+            except OutputError as error:
+                outcomes.append(str(error))
+            self.index += 1
+        return outcomes
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_full_disk_is_said_once_and_loses_little_of_what_was_written(
+    small_disk, container, codec
+):
+    filling = Filling(small_disk, container=container, codec=codec)
+    outcomes = filling.write(600)
+    (said,) = (each for each in outcomes if each not in ("written", FAILED))
+    assert "no room left to write" in said
+    assert FAILED == WRITER_ERROR
+    before = outcomes.index(said)
+    (kept,) = playable(small_disk)  # no second file, and none that is empty
+    assert before - 50 <= kept < before
+    runs = "".join("w" if each == "written" else "." for each in outcomes[before:]).split(".")
+    assert max(map(len, runs)) <= 50  # each further try loses two seconds at most
+    assert len([run for run in runs if run]) <= 5  # after 1, 2, 4 and 8 s
+
+
+def test_recording_goes_on_when_there_is_room_again_and_says_so(small_disk, caplog):
+    caplog.set_level("INFO", "streamderain")
+    filling = Filling(small_disk)
+    filling.write(200)
     for path in small_disk.iterdir():
         path.unlink()
-    recorder.write(frame(401))
-    recorder.close()
-    assert len(list(small_disk.iterdir())) == 1
+    filling.recorder._crf = 51  # so that it stays
+    outcomes = filling.write(round((8 + STEADY_S + 1) * 25))
+    assert outcomes[-1] == "written"
+    filling.recorder.close()
+    went_on = [each for each in caplog.messages if "it is recorded again" in each]
+    assert len(went_on) == 1
+    assert playable(small_disk) == [outcomes.count("written")]
+
+
+def test_the_end_of_a_segment_that_finds_no_room_keeps_what_was_whole(small_disk):
+    filling = Filling(small_disk)
+    filling.write(40)
+    rest = small_disk / "rest"
+    with pytest.raises(OSError, match="space"):
+        rest.write_bytes(bytes(1 << 20))
+    with pytest.raises(OutputError, match="no room"):
+        filling.recorder.close()
+    rest.unlink()
+    (kept,) = playable(small_disk)
+    assert 0 < kept < 40
+
+
+def test_a_segment_that_never_got_a_frame_leaves_no_file(small_disk):
+    rest = small_disk / "rest"
+    with pytest.raises(OSError, match="space"):
+        rest.write_bytes(bytes(1 << 20))
+    outcomes = Filling(small_disk).write(100)
+    assert "written" not in outcomes
+    assert list(small_disk.iterdir()) == [rest]
+
+
+def test_an_encoder_that_cannot_be_is_said_once_and_leaves_no_file(tmp_path):
+    outcomes = Filling(tmp_path, preset="warp").write(50)
+    assert outcomes[0] != "written"
+    assert set(outcomes[1:]) == {FAILED}
+    assert not list(tmp_path.iterdir())
+
+
+def test_tries_are_further_apart_each_time_up_to_a_minute():
+    retries, now, waits = Retries(), 100.0, []
+    for _ in range(9):
+        assert retries.may_open(now)
+        retries.failed("full", now)
+        began = now
+        while not retries.may_open(now):
+            now += 0.5
+        waits.append(now - began)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_failure_is_news_once_until_recording_was_steady():
+    retries = Retries()
+    assert not retries.worked(0.0)
+    assert retries.failed("full", 1.0)
+    assert not retries.failed("full", 2.0)
+    assert retries.failed("refused", 4.0)
+    assert not retries.worked(8.0)  # a fragment's frames were taken, and then failed
+    assert not retries.failed("refused", 9.0)
+    assert not retries.worked(20.0)
+    assert not retries.worked(20.0 + STEADY_S - 0.1)
+    assert retries.worked(20.0 + STEADY_S)
+    assert not retries.worked(21.0 + STEADY_S)
+    assert retries.failed("refused", 60.0)
+    assert retries.may_open(61.0)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
