@@ -1,5 +1,6 @@
 """The page's files: they need nothing from elsewhere, and nothing that a strict policy forbids."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -46,3 +47,48 @@ def test_every_module_is_javascript_that_can_be_read(path, tmp_path):
     copy = tmp_path / f"{path.stem}.mjs"
     copy.write_text(path.read_text())
     subprocess.run([node, "--check", str(copy)], check=True, capture_output=True, timeout=60)
+
+
+ASKED = """
+import { cameraOf, withoutSecrets } from "./form.js";
+const [told, typed] = JSON.parse(process.argv[2]);
+const { camera, kept } = withoutSecrets(told);
+const fields = new Map(Object.entries({ source: camera.source, transport: "tcp", ...typed }));
+try {
+  console.log(JSON.stringify(cameraOf(fields, camera, kept)));
+} catch (error) {
+  console.log(JSON.stringify(error.message));
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "typed", "said"),
+    [
+        ({"source": "http://h/x?pwd=***"}, {}, "The address of this camera has a secret"),
+        ({"source": "http://h/x?pwd=***"}, {"source": "http://h/x?pwd=new"}, None),
+        ({"source": "rtsp://***@h/x"}, {}, None),
+        (
+            {"source": "rtsp://h/x", "outputs": [{"address": "rtsp://***@o/x"}]},
+            {},
+            "An output of this camera has a password",
+        ),
+    ],
+)
+def test_a_secret_that_is_not_told_is_asked_for_where_it_is(tmp_path, told, typed, said):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is needed to run a script of the page")
+    for script in of(".js"):
+        shutil.copy(script, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "asked.js").write_text(ASKED)
+    done = subprocess.run(
+        [node, "asked.js", json.dumps([told, typed])],
+        cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    if said is None:
+        assert answer["source"] == {**told, **typed}["source"].replace("***@", "")
+    else:
+        assert answer.startswith(said)

@@ -65,6 +65,11 @@ export function cameraOf(data, known, kept) {
   optional("max_fps", Number(text("max_fps")));
   optional("resize", text("resize"));
   camera.gate = { ...known.gate, always: text("always") === "yes" };
+  if (camera.source.includes(HIDDEN)) {
+    throw new Error(
+      "The address of this camera has a secret, which isn’t told here. Enter it in place of ***.",
+    );
+  }
   if (JSON.stringify({ ...camera, user: "", password: "" }).includes(HIDDEN)) {
     throw new Error(
       "An output of this camera has a password, which isn’t told here. Change the camera in the configuration file.",
