@@ -14,14 +14,28 @@ from streamderain.service.opening import missing_packages
 from streamderain.serviceconfig import is_loopback
 from streamderain.source import SourceKind
 
-__all__ = ["exposed", "find_problems"]
+__all__ = ["exposed", "find_problems", "missing_sources"]
 
 LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 def find_problems(config: RunConfig) -> list[str]:
-    """Return what would make it fail or a camera stay away, a sentence each."""
+    """Return what would keep ``run`` from starting, a sentence each."""
     return list(dict.fromkeys(_problems(config)))
+
+
+def missing_sources(config: RunConfig) -> list[str]:
+    """Return a sentence for each camera whose file or device isn't there; the others go live."""
+    notes = []
+    for name in config.cameras:
+        source = config.camera(name).parsed
+        is_path = source.kind in (SourceKind.FILE, SourceKind.WEBCAM)
+        if is_path and not _exists(Path(source.address)):
+            notes.append(
+                f"cameras.{name}.source: {source.shown} does not exist or can't be looked at; the "
+                "camera will be tried again and again"
+            )
+    return notes
 
 
 def exposed(config: RunConfig) -> list[str]:
@@ -60,30 +74,51 @@ def _problems(config: RunConfig) -> Iterator[str]:
         yield f"model: {error}"
     if config.service is not None and (missing := missing_packages()):
         yield f"service: {missing}"
+    keys: list[Curve] = []
     for name in config.cameras:
-        source = config.camera(name).parsed
-        is_path = source.kind in (SourceKind.FILE, SourceKind.WEBCAM)
-        if is_path and not Path(source.address).exists():
-            yield f"cameras.{name}.source: {source.shown} does not exist"
-        for output in config.camera(name).outputs:
+        # What a camera doesn't say itself stands in `defaults`, and has its line there.
+        own = "outputs" in config.cameras[name].model_fields_set
+        for number, output in enumerate(config.camera(name).outputs):
+            key = f"cameras.{name}.outputs[{number}]" if own else f"defaults.outputs[{number}]"
             if isinstance(output, RecordOutput):
-                yield from _folder_problems(name, output)
-    for output in _outputs(config):
-        if output.curve is not None:
-            yield from _key_problems(output.curve)
+                yield from _folder_problems(key, name, output)
+            if isinstance(output, ZeroMqOutput) and output.curve and output.curve not in keys:
+                keys.append(output.curve)
+                yield from _key_problems(f"{key}.curve", name, output.curve)
 
 
-def _folder_problems(camera: str, output: RecordOutput) -> Iterator[str]:
+def _exists(path: Path) -> bool:
+    """Whether there is such a path; False where one may not even look."""
+    try:
+        return path.exists()
+    except OSError:  # a folder of another user, mode 0700
+        return False
+
+
+def _folder_problems(key: str, camera: str, output: RecordOutput) -> Iterator[str]:
     folder = Path(str(output.folder).replace("{camera}", camera)).absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if _exists(path))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield f"cameras.{camera}.outputs: recordings can't be written to {folder}; check {there}"
+        yield f"{key}.folder: recordings of {camera} can't be written to {folder}; check {there}"
 
 
-def _key_problems(curve: Curve) -> Iterator[str]:
+def _key_problems(key: str, camera: str, curve: Curve) -> Iterator[str]:
     try:
         read_secret_key(curve.secret_key)
     except StreamderainError as error:
-        yield f"curve.secret_key: {error}"
-    if curve.clients is not None and not curve.clients.is_dir():
-        yield f"curve.clients: {curve.clients} is no folder; 'streamderain keys' makes one"
+        yield f"{key}.secret_key: {error} (camera {camera})"
+    except OSError as error:
+        said = f"{curve.secret_key} can't be read ({error.strerror}); check its mode"
+        yield f"{key}.secret_key: {said} (camera {camera})"
+    if curve.clients is not None and not _is_dir(curve.clients):
+        yield (
+            f"{key}.clients: {curve.clients} is no folder that can be read; 'streamderain keys' "
+            f"makes one (camera {camera})"
+        )
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

@@ -1,6 +1,9 @@
 """The configuration: inherited, filled from the environment, and refused line by line."""
 
+import contextlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +18,7 @@ from streamderain.config import (
     RunConfig,
     ZeroMqOutput,
 )
+from streamderain.configcheck import find_problems, missing_sources
 from streamderain.configfile import load_config, schema
 from streamderain.errors import ConfigError, UsageError
 from streamderain.inference.create import BACKENDS
@@ -312,26 +316,119 @@ def test_problems_of_all_kinds_are_told_at_once(tmp_path):
     assert "should hold keys and values, indented below it" in said
 
 
-def test_what_is_missing_on_this_machine_has_its_line(tmp_path, capsys):
+def test_what_keeps_run_from_starting_has_its_line(tmp_path, capsys):
     (tmp_path / "file").write_text("no folder")
     path = tmp_path / "cameras.yaml"
     path.write_text(
-        """cameras:
+        """defaults:
+  outputs:
+    - type: zeromq
+      curve:
+        secret_key: none.key_secret
+cameras:
   a:
     source: none.mp4
     outputs:
       - {type: record, folder: file/below}
+      - type: zeromq
+        address: tcp://127.0.0.1:5556
+        curve:
+          clients: none
+          secret_key: gone.key_secret
   b:
     source: scene
     outputs: [{type: record, folder: "new/{camera}"}]
+  c:
+    source: scene
 """,
         "utf-8",
     )
     assert main(["check", str(path)]) == 2
     said = capsys.readouterr().err
-    assert f"{path}:3: cameras.a.source: {tmp_path}/none.mp4 does not exist" in said
-    assert f"{path}:4: cameras.a.outputs: recordings can't be written to {tmp_path}/file" in said
+    assert f"note: {path}:8: cameras.a.source: {tmp_path}/none.mp4 does not exist" in said
+    assert (
+        f"{path}:10: cameras.a.outputs[0].folder: recordings of a can't be written to "
+        f"{tmp_path}/file/below; check {tmp_path}/file" in said
+    )
+    key = f"{path}:15: cameras.a.outputs[1].curve.secret_key: {tmp_path}/gone.key_secret does not"
+    assert key in said
+    assert f"{path}:14: cameras.a.outputs[1].curve.clients: {tmp_path}/none is no" in said
+    assert f"{path}:5: defaults.outputs[0].curve.secret_key: {tmp_path}/none.key_sec" in said
+    assert "(camera c)" in said
     assert "cameras.b" not in said
+
+
+def test_a_camera_whose_file_is_missing_is_said_and_keeps_no_other_from_going_live(
+    tmp_path, capsys
+):
+    path = tmp_path / "cameras.yaml"
+    path.write_text("cameras:\n  a:\n    source: none.mp4\n  b: {source: scene}\n", "utf-8")
+    assert main(["check", str(path)]) == 0
+    told = capsys.readouterr()
+    assert f"note: {path}:3: cameras.a.source: {tmp_path}/none.mp4 does not exist" in told.err
+    assert "cameras.b" not in told.err
+    assert "scene" in told.out
+
+
+@contextlib.contextmanager
+def another_user():
+    """Be one who isn't root; a test of what is forbidden has no sense else."""
+    if os.name != "posix":
+        pytest.skip("folders of other users need a POSIX system")
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_one_sentence(tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    curve = {"secret_key": str(locked / "x.key_secret"), "clients": str(locked / "clients")}
+    outputs = [
+        {"type": "record", "folder": str(locked / "records")},
+        {"type": "zeromq", "curve": curve},
+    ]
+    cameras = {"a": {"source": str(locked / "a.mp4"), "outputs": outputs}}
+    config = RunConfig.model_validate({"model": "null", "cameras": cameras})
+    locked.chmod(0)
+    try:
+        with another_user():
+            problems, missing = find_problems(config), missing_sources(config)
+    finally:
+        locked.chmod(0o700)
+    assert [text.partition(": ")[0] for text in problems] == [
+        "cameras.a.outputs[0].folder",
+        "cameras.a.outputs[1].curve.secret_key",
+        "cameras.a.outputs[1].curve.clients",
+    ]
+    assert f"can't be written to {locked}/records; check " in problems[0]
+    assert [text.partition(": ")[0] for text in missing] == ["cameras.a.source"]
+
+
+FIRST = REFERENCE.with_name("first.yaml")
+
+
+def test_the_first_configuration_passes_check_as_it_is(monkeypatch, capsys):
+    pytest.importorskip("starlette", reason="the service needs its packages, streamderain[service]")
+    monkeypatch.delenv("GATE_PASSWORD", raising=False)
+    assert main(["check", str(FIRST)]) == 0
+    assert capsys.readouterr().err == ""
+    config = load_config(FIRST, {})
+    assert list(config.cameras) == ["test"]
+    assert config.service is not None
+
+
+def test_the_camera_that_the_first_configuration_has_in_comments_is_a_valid_one(tmp_path):
+    text = re.sub(r"^  # (gate:|  )", r"  \1", FIRST.read_text("utf-8"), flags=re.M)
+    path = written(tmp_path, text)
+    config = load_config(path, {"GATE_PASSWORD": "x"})
+    assert list(config.cameras) == ["test", "gate"]
+    assert config.cameras["gate"].password == "x"
 
 
 def test_an_option_of_the_scene_that_is_none_is_named(tmp_path):

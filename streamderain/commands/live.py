@@ -50,7 +50,7 @@ def check(
     import json as json_module
 
     from streamderain import configfile
-    from streamderain.configcheck import exposed, find_problems
+    from streamderain.configcheck import exposed, find_problems, missing_sources
     from streamderain.show import show_config
 
     if schema:
@@ -59,13 +59,17 @@ def check(
     if config is None:
         raise UsageError("name a configuration to check, or say --schema")
     checked = configfile.load_config(config)
-    problems = find_problems(checked)
-    if problems:
-        lines = configfile.lines_of(config)
-        said = [f"{config}:{configfile.line_of(text, lines)}: {text}" for text in problems]
-        raise ConfigError("\n".join(said))
+    lines = configfile.lines_of(config)
+
+    def placed(sentences: list[str]) -> list[str]:
+        return [f"{config}:{configfile.line_of(text, lines)}: {text}" for text in sentences]
+
+    missing = placed(missing_sources(checked))
+    if problems := placed(find_problems(checked)):
+        tell(missing)
+        raise ConfigError("\n".join(problems))
     typer.echo(show_config(checked))
-    tell(exposed(checked))
+    tell(missing + exposed(checked))
 
 
 def listen(
