@@ -20,7 +20,11 @@ def opened():
 
 @pytest.fixture(scope="module")
 def service(opened, tmp_path_factory):
-    with Service(tmp_path_factory.mktemp("changes"), {"gate": {"source": SCENE}}) as running:
+    with Service(
+        tmp_path_factory.mktemp("changes"),
+        {"gate": {"source": SCENE, "staleness": "5s"}},
+        model="video-xs",
+    ) as running:
         yield running
 
 
@@ -93,6 +97,46 @@ def test_a_change_keeps_user_and_password_unless_the_camera_is_elsewhere(opened,
             assert now["source"] == "rtsp://127.0.0.1:99/a"
     finally:
         service.ask("DELETE", "cameras/locked")
+
+
+def test_the_right_half_says_where_it_is_as_it_came(opened, service):
+    with Visit(opened, f"{service.address}#/camera/gate") as visit:
+        page = visit.page
+        page.wait_for_selector(".stage[data-drawn=yes]", timeout=30_000)
+        service.ask("POST", "cameras/gate/steer", {"mode": "off"})
+        try:
+            page.locator(".tag.after", has_text="As it came: deraining off").wait_for()
+            page.get_by_role("slider").focus()
+            for _ in range(3):
+                page.keyboard.press("PageUp")
+            tag, split = (page.locator(one).bounding_box() for one in (".tag.after", ".split"))
+            assert tag["x"] > split["x"] + split["width"] / 2
+        finally:
+            service.ask("POST", "cameras/gate/steer", {"mode": "on"})
+        page.locator(".tag.after", has_text="After").wait_for()
+        service.ask("POST", "cameras/gate/steer", {"mode": "auto"})
+        assert visit.complaints == []
+
+
+def test_the_address_of_a_camera_that_was_removed_leads_to_the_wall(opened, tmp_path):
+    with (
+        Service(tmp_path, {"only": {"source": SCENE}}) as own,
+        signed_in(opened, own, "#/camera/only") as visit,
+    ):
+        page = visit.page
+        page.wait_for_selector(".stage[data-drawn=yes]", timeout=30_000)
+        page.get_by_role("button", name="Remove").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        page.get_by_role("heading", name="No cameras yet").wait_for()
+        assert page.evaluate("location.hash") == "#/"
+        own.ask("PUT", "cameras/other", {"source": SCENE})
+        tile(page, "other").locator("a").click()
+        page.wait_for_selector(".stage[data-drawn=yes]", timeout=30_000)
+        own.ask("DELETE", "cameras/other")
+        page.get_by_role("status").filter(has_text="other was removed").first.wait_for()
+        page.get_by_role("heading", name="No cameras yet").wait_for()
+        assert page.evaluate("location.hash") == "#/"
+        assert visit.complaints == []
 
 
 def test_who_signed_in_can_sign_out(opened, service):

@@ -101,8 +101,11 @@ class App {
     this.#show({ node, title: "No answer" });
   }
 
-  go(hash) {
-    location.hash = hash;
+  /** Shows another view; `instead` leaves no way back to this one. */
+  go(hash, instead = false) {
+    if (location.hash === hash) return;
+    if (instead) location.replace(hash);
+    else location.hash = hash;
   }
 
   #update() {

@@ -34,6 +34,7 @@ export class CameraPage {
   #gone = null;
   #asked = 0;
   #drawn = false;
+  #known = false; // it was there
 
   constructor(app, name) {
     this.#app = app;
@@ -173,7 +174,8 @@ export class CameraPage {
     const { live } = this.#app;
     if (!live.cameras) return this.#vacant("loading");
     const view = this.#view;
-    if (!view) return this.#vacant("gone");
+    if (!view) return this.#known ? this.#left() : this.#vacant("gone");
+    this.#known = true;
     this.#vacant(null);
     this.#wish();
     const { since, fps } = live.freshness(this.name, now);
@@ -200,11 +202,18 @@ export class CameraPage {
     this.#rain.set(known ? view.rain : null, known && view.raining);
     const done = known ? treatment(view) : { text: "", tone: "" };
     say(this.#done, done.text);
+    this.#compare.right = done.text && !view.derained ? done.text : "After";
     mark(this.#done, "data-tone", done.tone);
     this.#controls.update(view, connected);
     this.#facts.update(view);
     this.#neighbours([...live.cameras.keys()]);
     if (connected && now - this.#asked > HISTORY_MS) this.#ask(now);
+  }
+
+  /** It was removed, from here or elsewhere: its address says nothing any more. */
+  #left() {
+    this.#app.toast(`${this.name} was removed`);
+    this.#app.go("#/", true);
   }
 
   async #ask(now) {

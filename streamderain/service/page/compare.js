@@ -1,6 +1,6 @@
 // Before and after in one picture, with a line between them that can be moved.
 
-import { el, mark } from "./dom.js";
+import { el, mark, say } from "./dom.js";
 
 const STEP = 2; // per cent a key
 const LEAP = 10;
@@ -56,6 +56,11 @@ export class Compare {
     this.#tags[0].hidden = this.#position < 12;
     this.#tags[1].hidden = this.#position > 88;
     this.#paint();
+  }
+
+  /** Says what the right half is: derained, or why it is as it came. */
+  set right(words) {
+    say(this.#tags[1], words);
   }
 
   #grab(event) {

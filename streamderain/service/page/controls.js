@@ -132,7 +132,7 @@ export class Controls {
     try {
       await call("DELETE", cameraPath(this.#name));
       this.#app.toast(`${this.#name} was removed`);
-      this.#app.go("#/");
+      this.#app.go("#/", true);
     } catch (error) {
       this.#fail(error);
     }
