@@ -6,6 +6,7 @@ import pytest
 
 from tests.real.browser import Visit, browser, need_chromium
 from tests.real.page_service import TOKEN, Service
+from tests.waiting import until
 
 SCENE = "scene:heavy?size=320x180&fps=5"
 
@@ -25,6 +26,14 @@ def service(opened, tmp_path_factory):
         {"gate": {"source": SCENE, "staleness": "5s"}},
         model="video-xs",
     ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def boxed(opened, tmp_path_factory):
+    """A service for one camera at a time."""
+    with Service(tmp_path_factory.mktemp("boxed"), {"first": {"source": SCENE}}) as running:
+        running.ask("DELETE", "cameras/first")
         yield running
 
 
@@ -137,6 +146,40 @@ def test_the_address_of_a_camera_that_was_removed_leads_to_the_wall(opened, tmp_
         page.get_by_role("heading", name="No cameras yet").wait_for()
         assert page.evaluate("location.hash") == "#/"
         assert visit.complaints == []
+
+
+BARS = """canvas => {
+  const { width, height } = canvas.getBoundingClientRect();
+  const outer = canvas.closest(".frame, .stage").getBoundingClientRect();
+  const fit = getComputedStyle(canvas).objectFit;
+  const shape = canvas.width / canvas.height;
+  const drawn = fit === "fill" ? [width, height] : [Math.min(width, height * shape),
+    Math.min(height, width / shape)];
+  return [outer.width - drawn[0], outer.height - drawn[1], drawn[0] / drawn[1] / shape - 1];
+}"""
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (1000, 500), (360, 740)])
+@pytest.mark.parametrize("shape", ["320x240", "320x180", "352x288"])
+def test_pictures_have_no_bars_and_are_not_distorted(opened, boxed, size, shape):
+    name = f"c{shape}"
+    boxed.ask("PUT", f"cameras/{name}", {"source": f"scene:heavy?size={shape}&fps=5"})
+    try:
+        with Visit(opened, boxed.address, size=size) as visit:
+            page = visit.page
+            page.wait_for_selector(f'.tile[data-camera="{name}"][data-drawn]', timeout=30_000)
+
+            def fits(canvas):
+                across, down, distorted = page.locator(canvas).evaluate(BARS)
+                return abs(across) < 1 and abs(down) < 1 and abs(distorted) < 0.01
+
+            until(lambda: fits(".tile canvas"), timeout=10)
+            page.goto(f"{boxed.address}#/camera/{name}")
+            page.wait_for_selector(".stage[data-drawn=yes]", timeout=30_000)
+            until(lambda: fits(".compare canvas"), timeout=10)
+            assert visit.complaints == []
+    finally:
+        boxed.ask("DELETE", f"cameras/{name}")
 
 
 def test_who_signed_in_can_sign_out(opened, service):

@@ -101,7 +101,7 @@ export class Compare {
     if (this.#canvas.width !== width || this.#canvas.height !== bitmap.height) {
       this.#canvas.width = width;
       this.#canvas.height = bitmap.height;
-      this.node.style.setProperty("--ratio", width / bitmap.height);
+      this.node.parentElement.style.setProperty("--ratio", width / bitmap.height);
     }
     this.#paint();
   }

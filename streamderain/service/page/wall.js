@@ -9,6 +9,8 @@ const FAST = 10; // frames a second on the wall,
 const SLOW = 5; // where many are to be seen,
 const CALM = 1; // and for people who asked for less motion
 const MANY = 9;
+const TALLEST = 1; // shapes of tiles, width by height
+const WIDEST = 16 / 9;
 const SIZES = [
   ["s", "Small"],
   ["m", "Medium"],
@@ -220,7 +222,19 @@ export class Wall {
     const sizes = [...(cameras?.values() ?? [])].map((view) => view.size?.join("x")).join();
     if (sizes === this.#sizesSeen) return;
     this.#sizesSeen = sizes;
+    this.#reshape(cameras);
     this.#wish();
+  }
+
+  /** Gives all tiles the shape that most pictures have, or the one nearest to it. */
+  #reshape(cameras) {
+    const shapes = [...(cameras?.values() ?? [])]
+      .filter((view) => view.size)
+      .map(({ size: [width, height] }) => width / height)
+      .sort((a, b) => a - b);
+    const middle = shapes[Math.floor(shapes.length / 2)] ?? WIDEST;
+    const shape = Math.min(WIDEST, Math.max(TALLEST, middle));
+    this.#list.style.setProperty("--shape", shape.toFixed(4));
   }
 
   #vacant(cameras) {
