@@ -79,6 +79,17 @@ def test_operations_explain_every_metric():
         assert name in text, name
 
 
+def test_operations_explain_every_alert_and_install_what_can_be_started():
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text("utf-8"))["groups"]:
+        for rule in group["rules"]:
+            assert f"| `{rule['alert']}` |" in text
+    assert (
+        "configs/first.yaml /etc/streamderain/cameras.yaml" in text
+    )  # tests/test_config.py checks it
+    assert text.index("Put the cameras into") < text.index("enable --now")
+
+
 def test_every_expression_of_the_dashboard_is_one_to_prometheus(tmp_path):
     tool = need_promtool()
     variables = {"$__rate_interval": "1m", "$camera": ".*", "$job": ".*"}
