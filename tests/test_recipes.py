@@ -177,6 +177,33 @@ def test_a_compose_file_names_what_is_there_and_gives_the_secrets_that_are_asked
     assert any(each.endswith(f":{port}") for each in services["streamderain"]["ports"])
 
 
+def test_frigate_gets_the_passwords_that_its_configuration_names():
+    named = set()
+    for path in (RECIPES / "frigate.md", RECIPES / "frigate" / "frigate.yaml"):
+        named |= set(re.findall(r"\{(FRIGATE_\w+)\}", path.read_text("utf-8")))
+    assert named
+    assert named <= read("docs/recipes/frigate/compose.yaml")["services"]["frigate"][
+        "environment"
+    ].keys()  # fmt: skip
+
+
+def test_no_password_of_mediamtx_stays_as_its_file_has_it():
+    page = (RECIPES / "mediamtx.md").read_text("utf-8")
+    for number, user in enumerate(read("docs/recipes/mediamtx/mediamtx.yml")["authInternalUsers"]):
+        assert user["pass"].startswith("change-me")
+        assert f"MTX_AUTHINTERNALUSERS_{number}_PASS=$" in page, user["user"]
+
+
+def test_players_say_who_they_are_where_the_server_asks():
+    names = {
+        each["user"] for each in read("docs/recipes/mediamtx/mediamtx.yml")["authInternalUsers"]
+    }
+    found = re.findall(r"rtsp://(\S*?)127\.0\.0\.1", (RECIPES / "players.md").read_text("utf-8"))
+    assert len(found) > 5
+    assert set(found) == {"recorder:PASSWORD@"}
+    assert "recorder" in names
+
+
 def test_home_assistant_asks_what_the_service_answers():
     pytest.importorskip("starlette", reason="the service needs its packages, streamderain[service]")
     from streamderain.service.cameras import camera_operations
