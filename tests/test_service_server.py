@@ -120,3 +120,43 @@ def _is_answered(service):
 
 def test_the_token_is_hidden(served):
     assert served.hide("the a-token-of-the-tests!") == "the ***!"
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no TCP_USER_TIMEOUT"
+)
+def test_a_viewer_that_the_system_hangs_up_on_is_counted(monkeypatch, caplog):
+    caplog.set_level("DEBUG", "streamderain")
+    monkeypatch.setattr(server_module, "STUCK_S", 0.25)  # of the system's limit alone
+    service, control = WebService(settings(address="127.0.0.1:0")), FakeControl("gate")
+    over = threading.Event()
+
+    def live():
+        value = 0
+        while not over.wait(0.02):
+            value += 1
+            control.show("gate", value % 200)
+
+    service.start(control, lambda text: text)
+    camera = threading.Thread(target=live)
+    camera.start()
+    try:
+        with socket.socket() as lazy:
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            lazy.connect(("127.0.0.1", port_of(service)))
+            lazy.sendall(
+                b"GET /api/v1/cameras/gate/stream.mjpeg?fps=30 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            )
+            until(lambda: _metric(service, "streamderain_viewers_stuck_total") == 1, timeout=9)
+        assert _metric(service, "streamderain_viewers") == 0
+        said = "a viewer at 127.0.0.1 took nothing of gate and was hung up on"
+        assert said in [record.getMessage() for record in caplog.records]
+    finally:
+        over.set()
+        camera.join()
+        service.stop()
+
+
+def _metric(service, name):
+    lines = httpx2.get(f"{service.address}metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))

@@ -24,7 +24,7 @@ from streamderain.service.feed import Feed
 from streamderain.service.operations import error, head_of
 from streamderain.service.picture import shared_width
 from streamderain.service.security import WRONG_TOKEN_S, Access, Guard
-from streamderain.service.sending import Stuck, send_or_hang_up
+from streamderain.service.sending import Stuck, client_of, send_or_hang_up
 from streamderain.service.shapes import WatchRequest
 from streamderain.service.shots import Shot
 from streamderain.service.viewers import Viewers
@@ -94,7 +94,7 @@ class _Client:
             else:
                 await self._socket.close(*reason)
         except Stuck:
-            self._viewers.tally.stuck += 1
+            self._viewers.hung_up(client_of(self._socket.scope), "the live pictures")
         except ValidationError as problem:
             await self._send_text(error(1008, "\n".join(explain(problem, WatchRequest))).body)
             await self._socket.close(1008, "not understood")

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from streamderain.errors import UnknownCameraError
 from streamderain.service.feed import Feed
 from streamderain.service.picture import shared_width
-from streamderain.service.sending import Stuck, send_or_hang_up
+from streamderain.service.sending import Stuck, client_of, send_or_hang_up, timed_out
 from streamderain.service.shapes import StreamQuery
 from streamderain.service.viewers import Viewers
 
@@ -62,8 +62,10 @@ class MjpegResponse(Response):
                     await send({"type": "http.response.body", "body": b""})
                 else:
                     await self._stream(scope, send, gone)
+                    if timed_out(scope):
+                        raise Stuck  # the system was faster
         except Stuck:
-            self._viewers.tally.stuck += 1
+            self._viewers.hung_up(client_of(scope), self._camera)
         finally:
             gone.cancel()
 

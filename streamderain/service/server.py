@@ -47,11 +47,19 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "abort": transport.abort}
+        self._timed_out = False
+        self.app_state = {
+            **self.app_state, "abort": transport.abort, "timed_out": lambda: self._timed_out,
+        }  # fmt: skip
         if len(self.connections) > CONNECTIONS_MOST:
             transport.abort()
             return
         self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Before the rest, which tells those who send that it is over.
+        self._timed_out = isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -87,6 +87,11 @@ class Viewers:
         finally:
             self.tally.watching -= 1
 
+    def hung_up(self, client: str, watched: str) -> None:
+        """Note that a viewer was hung up on, as it took nothing; by us or by the system."""
+        self.tally.stuck += 1
+        log.debug("a viewer at %s took nothing of %s and was hung up on", client, watched)
+
     @contextmanager
     def reading(self, wake: asyncio.Event) -> Iterator[None]:
         """Set an event at every new report."""
