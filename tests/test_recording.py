@@ -153,9 +153,9 @@ def test_a_full_disk_is_said_once_and_loses_little_of_what_was_written(
     assert FAILED == WRITER_ERROR
     before = outcomes.index(said)
     (kept,) = playable(small_disk)  # no second file, and none that is empty
-    assert before - 50 <= kept < before
+    assert before - 25 <= kept < before  # a second
     runs = "".join("w" if each == "written" else "." for each in outcomes[before:]).split(".")
-    assert max(map(len, runs)) <= 50  # each further try loses two seconds at most
+    assert max(map(len, runs)) <= 25  # each further try loses a second at most
     assert len([run for run in runs if run]) <= 5  # after 1, 2, 4 and 8 s
 
 

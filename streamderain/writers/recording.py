@@ -36,8 +36,8 @@ KEY_FRAMES = 50
 FRAGMENT_MS = 500
 """So much goes into the file at once; what came after it is lost where the program dies."""
 
-LOOKAHEAD = 10
-"""Frames that the encoder holds back at most, whatever its preset: they are in no file yet."""
+LOOKAHEAD = 5
+"""Frames that the encoder looks ahead, whatever its preset, and holds back: they are in no file."""
 
 MUXER_OPTIONS = {
     "mp4": {
@@ -145,7 +145,7 @@ class SegmentRecorder:
 
     A segment is named by the time of its first frame (UTC), is written in fragments of half a
     second, and can be played up to the last one even when the program dies: what is lost then are
-    that half second and the ten frames at most that the encoder holds. A change of picture size, a
+    that half second and some six frames that the encoder holds. A change of picture size, a
     new session, or a step of the clock begins a new segment.
 
     After a failure (a full disk) the segment is cut after its last whole fragment, or removed where
