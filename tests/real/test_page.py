@@ -263,7 +263,7 @@ def test_a_camera_is_added_steered_changed_and_removed_on_the_page(opened, servi
         tile(page, "cellar").locator("a").press("Enter")
         assert page.evaluate("document.activeElement.textContent") == "cellar"
         page.get_by_role("radio", name="Off").check(force=True)
-        page.get_by_text("As it came: deraining off").wait_for()
+        page.locator(".treatment", has_text="As it came: deraining off").wait_for()
         page.get_by_role("button", name="Pause").click()
         page.get_by_role("button", name="Resume").click()
         until(lambda: page.wait_for_timeout(50) or service.state("cellar") == "live")
