@@ -51,7 +51,8 @@ class FakeControl(Control):
         given = {
             "camera": name, "state": state, "message": None, "since": 1000.0, "mode": "auto",
             "paused": False, "source": "rtsp://10.0.0.5/live", "size": (64, 48),
-            "fps": 24.9, "fps_out": 12.45, "age_s": 0.04, "rain": 0.83, "raining": True, "derained": True, "bypass": None,
+            "fps": 24.9, "fps_out": 12.45, "age_s": 0.04,
+            "rain": 0.83, "raining": True, "derained": True, "bypass": None,
             "stats": stats, "queue": 1,
             "latency": dict.fromkeys(("wait", "network", "write", "total"), latency),
             "history": [Moment(999.0, 25.0, 0.8, 1.0, 80.0)],
