@@ -255,7 +255,7 @@ class CameraDefaults(_Strict):
     region: tuple[int, int, int, int] | None = None
     """Only this part of the picture: left, top, width and height in pixels."""
     resize: PictureSize | None = None
-    """Scale the picture (or the region) to WIDTHxHEIGHT."""
+    """Scale the picture (or the region) to WIDTHxHEIGHT, without keeping its proportions."""
     policy: Literal["latest", "drop-oldest", "block"] | None = None
     """What waits for the network when it is busy: only the newest frame (latest, the default for
     cameras), up to queue frames (drop-oldest), or the reader itself (block, for files)."""

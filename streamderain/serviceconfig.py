@@ -83,7 +83,8 @@ class ServiceConfig(BaseModel):
     """Where it listens: HOST:PORT, 0.0.0.0:8080 for all of this machine's addresses."""
     token: Annotated[str, AfterValidator(_token)] | None = None
     """Whoever has it may change things. It belongs into the environment: ${STREAMDERAIN_TOKEN}.
-    Without one there is only reading, and only from this machine."""
+    Where other machines reach the address it has 16 characters or more. Without one there is only
+    reading, and only from this machine."""
     hosts: Annotated[list[Annotated[str, AfterValidator(_host)]], Field(max_length=64)] = []
     """Further names under which it may be reached, such as a reverse proxy's."""
     page: bool = True
