@@ -10,6 +10,7 @@
     ├── OutputError                a target can't be written (exists, no permission, disk full)
     ├── ModelError                 a network is missing or doesn't fit
     │   └── ModelMemoryError       a run asked for more memory than there is
+    ├── ClusterError               no Ray cluster is where it should be, or none that will do
     ├── WireError                  a message that a subscriber got is not one of ours
     ├── UnknownCameraError         no camera of that name runs
     ├── CameraExistsError          one does, and only a new one was wanted
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 __all__ = [
     "CameraExistsError",
+    "ClusterError",
     "ConfigError",
     "EvidenceError",
     "InputError",
@@ -70,6 +72,10 @@ class ModelError(StreamderainError):
 
 class ModelMemoryError(ModelError):
     """A run of the network asked for more memory than there is; a smaller one may fit."""
+
+
+class ClusterError(StreamderainError):
+    """A Ray cluster isn't where it should be, doesn't fit, or has no room."""
 
 
 class WireError(StreamderainError):

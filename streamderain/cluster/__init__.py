@@ -1,0 +1,1 @@
+"""Work spread over the nodes of a Ray cluster."""
