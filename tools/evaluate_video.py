@@ -33,9 +33,10 @@ from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.models import sha256_of
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers
+from tools.condition_clips import STREAKS_COVER
 from tools.evaluate import open_model
 from tools.files import write_whole
-from tools.training.data import STREAKS_COVER, validation_sets
+from tools.training.data import validation_sets
 
 __all__ = [
     "CLIP_SCORES",

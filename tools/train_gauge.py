@@ -26,9 +26,10 @@ from streamderain.inference.gauge import FEATURES, RainGauge, features
 from streamderain.rain.simulate import RainLook, RainSimulator
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
+from tools.condition_clips import STREAKS_COVER
 from tools.files import write_whole
 from tools.nuisances import NUISANCES
-from tools.training.data import STREAKS_COVER, Pictures, load_pictures
+from tools.training.data import Pictures, load_pictures
 
 __all__ = ["Sample", "main", "make_sample"]
 

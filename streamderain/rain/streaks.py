@@ -32,6 +32,8 @@ class RainConfig:
         aperture_px: blur of a thing at half the focus distance, as a Gaussian sigma in pixels.
         brightness: brightest streak, 0 to 1 of white.
         diameter_mm: mean diameter of the drops.
+        falloff: how brightness falls with the distance, as a power of it: 0 by daylight; light of
+            the camera's own goes with 2, which are 0.9 of the levels after a gamma.
     """
 
     density: float = 600.0
@@ -45,12 +47,15 @@ class RainConfig:
     aperture_px: float = 0.5
     brightness: float = 0.7
     diameter_mm: float = 2.0
+    falloff: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.depths_m or min(self.depths_m) <= 0:
             raise ValueError("depths_m needs at least one distance above 0 m")
         if self.density < 0 or not 0 <= self.brightness <= 1:
             raise ValueError("density must be 0 or more and brightness between 0 and 1")
+        if self.falloff < 0:
+            raise ValueError("falloff must be 0 or more")
 
 
 class RainField:
@@ -97,7 +102,8 @@ class RainField:
             self._draw(canvas, start[chosen], streak[chosen], chosen)
             sigma = 0.4 + config.aperture_px * abs(config.focus_m / depth - 1.0)
             blurred = cv2.GaussianBlur(canvas, (0, 0), sigma)
-            total += np.asarray(blurred, np.float32) / 255.0
+            weight = (config.depths_m[0] / depth) ** config.falloff
+            total += np.asarray(blurred, np.float32) / np.float32(255.0 / weight)
         self._position = (self._position + self._velocity / config.fps) % self._span
         return np.minimum(total, 1.0, out=total)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from streamderain.errors import InputError
 from streamderain.rain.streaks import RainField, random_config
 from streamderain.readers.pictures import read_picture
+from tools.condition_clips import STREAKS_COVER, seen_in
 
 Picture = NDArray[np.uint8]
 
@@ -22,8 +23,8 @@ TRAIN_IDS = range(1, 61)
 VALIDATION_IDS = tuple(i for i in range(61, 71) if i != 69)
 RAINS = ("light", "heavy")
 
-STREAKS_COVER = (0.004, 0.2)
-"""Share of a synthetic layer that streaks may cover: less teaches nothing, more hides the scene."""
+NOISELESS = 0.5
+"""Share of patches in another light without noise: in one picture, grains look like small drops."""
 
 
 class Mixture(BaseModel):
@@ -40,6 +41,36 @@ class Mixture(BaseModel):
         if self.pairs + self.layers + self.synthetic + self.dry == 0:
             raise ValueError("at least one share must be above 0")
         return self
+
+
+class Conditions(BaseModel):
+    """Shares of clips or patches that are seen at night, by infrared light or in fog.
+
+    The rest is by day. Rain there is synthetic, whatever the mixture says; one in five is dry.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    infrared: float = Field(default=0.0, ge=0, le=1)
+    night: float = Field(default=0.0, ge=0, le=1)
+    fog: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Conditions:
+        if self.infrared + self.night + self.fog > 1:
+            raise ValueError("the shares of infrared, night and fog must not exceed 1 together")
+        return self
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Draw one of :data:`~streamderain.rain.drawn.CONDITIONS`; without shares, no number."""
+        shares = self.model_dump()
+        if not any(shares.values()):
+            return "day"
+        day = max(0.0, 1 - sum(shares.values()))
+        return str(rng.choice(["day", *shares], p=[day, *shares.values()]))
+
+
+DRY_THERE = 0.2
+"""Share of the clips or patches in a :class:`Conditions` that are dry: lamps are no rain."""
 
 
 def read_rgb(path: Path) -> Picture:
@@ -114,6 +145,7 @@ class PatchSampler:
         mixture: shares of the kinds.
         rng: its state is the sampler's whole state.
         upside_down: share of patches that are turned over; all are mirrored at even odds.
+        conditions: shares that are seen in another light than that of the day.
     """
 
     def __init__(
@@ -122,8 +154,10 @@ class PatchSampler:
         mixture: Mixture,
         rng: np.random.Generator,
         upside_down: float = 0.3,
+        conditions: Conditions | None = None,
     ) -> None:
         self.pictures, self.rng, self._upside_down = pictures, rng, upside_down
+        self._conditions = conditions or Conditions()
         self._kinds = (self._pair, self._layered, self._synthetic, self._dry)
         shares = np.array([mixture.pairs, mixture.layers, mixture.synthetic, mixture.dry])
         self._shares = shares / shares.sum()
@@ -133,8 +167,11 @@ class PatchSampler:
         rainy = np.empty((size, patch, patch, 3), np.uint8)
         clean = np.empty_like(rainy)
         for i in range(size):
-            kind = self._kinds[self.rng.choice(4, p=self._shares)]
-            a, b = kind(patch)
+            light = self._conditions.draw(self.rng)
+            if light == "day":
+                a, b = self._kinds[self.rng.choice(4, p=self._shares)](patch)
+            else:
+                a, b = self._elsewhere(light, patch)
             if self.rng.random() < 0.5:
                 a, b = a[:, ::-1], b[:, ::-1]
             if self.rng.random() < self._upside_down:  # streaks look the same so
@@ -212,6 +249,14 @@ class PatchSampler:
     def _dry(self, size: int) -> tuple[Picture, Picture]:
         clean = self._clean(size)
         return clean, clean
+
+    def _elsewhere(self, light: str, size: int) -> tuple[Picture, Picture]:
+        """Return a patch at night, by infrared light or in fog; half of them without noise."""
+        found = seen_in(light, [self._pick(self.pictures.clean, size)], self.rng)
+        dry = self.rng.random() < DRY_THERE
+        if self.rng.random() < NOISELESS:
+            return (found.truth if dry else found.wet)[0], found.truth[0]
+        return self._camera((found.dry if dry else found.rainy)[0]), found.truth[0]
 
 
 def validation_sets(root: Path) -> dict[str, list[tuple[Picture, Picture]]]:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamderain.errors import ConfigError
-from tools.training.data import Mixture
+from tools.training.data import Conditions, Mixture
 
 
 class Stage(BaseModel):
@@ -54,6 +54,7 @@ class Recipe(BaseModel):
         teacher_weight: weight of L1 to the teacher's output.
         stages: patch sizes over the training.
         mixture: shares of the kinds of patches.
+        conditions: shares that are seen at night, by infrared light or in fog.
         upside_down: share of the patches that are turned over.
         clips: train on frames with their past (``tools/training/video.py``) instead of pictures;
             for the video networks.
@@ -83,6 +84,7 @@ class Recipe(BaseModel):
     teacher_weight: float = Field(default=0.0, ge=0)
     stages: list[Stage]
     mixture: Mixture = Mixture()
+    conditions: Conditions = Conditions()
     upside_down: float = Field(default=0.3, ge=0, le=1)
     clips: bool = False
     validate_every: int = Field(default=2000, ge=1)

@@ -177,9 +177,11 @@ class Trainer:
         _check_patches(self.recipe, pictures)
         recipe = self.recipe
         sampler: Sampler = (
-            ClipSampler(pictures, recipe.mixture, self.rng)
+            ClipSampler(pictures, recipe.mixture, self.rng, recipe.conditions)
             if recipe.clips
-            else PatchSampler(pictures, recipe.mixture, self.rng, recipe.upside_down)
+            else PatchSampler(
+                pictures, recipe.mixture, self.rng, recipe.upside_down, recipe.conditions
+            )
         )
         loader = _Loader(sampler, self.recipe, self.step)
         started = time.monotonic() - self.seconds

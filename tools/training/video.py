@@ -14,8 +14,16 @@ from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers, random_vehicles
+from tools.condition_clips import STREAKS_COVER, seen_in
 from tools.nuisances import compressed, noisy
-from tools.training.data import RAINS, STREAKS_COVER, Mixture, Picture, Pictures
+from tools.training.data import (
+    DRY_THERE,
+    RAINS,
+    Conditions,
+    Mixture,
+    Picture,
+    Pictures,
+)
 
 __all__ = ["ClipSampler", "stacked", "validation_clips"]
 
@@ -58,10 +66,14 @@ class ClipSampler:
         mixture: shares of the kinds of rain: ``pairs`` and ``layers`` both mean the benchmark's
             layers, ``synthetic`` streaks with their own motion, ``dry`` none.
         rng: its state is the sampler's whole state.
+        conditions: shares of clips that are seen in another light than that of the day.
     """
 
-    def __init__(self, pictures: Pictures, mixture: Mixture, rng: Rng) -> None:
+    def __init__(
+        self, pictures: Pictures, mixture: Mixture, rng: Rng, conditions: Conditions | None = None
+    ) -> None:
         self.pictures, self.rng = pictures, rng
+        self._conditions = conditions or Conditions()
         shares = np.array([mixture.pairs + mixture.layers, mixture.synthetic, mixture.dry])
         self._shares = shares / shares.sum()
         self._pool: list[tuple[Picture, Picture]] = []
@@ -102,12 +114,12 @@ class ClipSampler:
         movers = random_vehicles(smooth, (side, side), LENGTH, rng)
         movers += random_movers(stills, count - smooth, (side, side), LENGTH, rng)
         clean = draw_clip(still, path, movers, (side, side)).frames
-        if rng.random() < 0.3:  # down to a dim evening
-            gain, lift = float(rng.uniform(0.35, 1.1)), float(rng.uniform(0, 25))
-            clean = [np.clip(f * gain + lift, 0, 255).astype(np.uint8) for f in clean]
-        rainy = self._rain(clean, side)
-        if rng.random() < STATIC_NOISE:
-            rainy = noisy(rainy, rng)
+        light = self._conditions.draw(rng)
+        if light == "day":
+            clean, rainy = self._by_day(clean, side)
+        else:
+            seen = seen_in(light, clean, rng, path)
+            clean, rainy = seen.truth, seen.dry if rng.random() < DRY_THERE else seen.rainy
         if rng.random() < COMPRESSED:
             rainy = compressed(rainy, rng)
         found = []
@@ -120,6 +132,17 @@ class ClipSampler:
             pair = stacked(wet, prior.pixels, prior.reliability)[inside], dry[inside]
             found.append((pair[0][:, ::-1], pair[1][:, ::-1]) if mirrored else pair)
         return found
+
+    def _by_day(self, clean: list[Picture], side: int) -> tuple[list[Picture], list[Picture]]:
+        """Return a clip as bright as the day or the evening, without rain and with it."""
+        rng = self.rng
+        if rng.random() < 0.3:  # down to a dim evening
+            gain, lift = float(rng.uniform(0.35, 1.1)), float(rng.uniform(0, 25))
+            clean = [np.clip(f * gain + lift, 0, 255).astype(np.uint8) for f in clean]
+        rainy = self._rain(clean, side)
+        if rng.random() < STATIC_NOISE:
+            rainy = noisy(rainy, rng)
+        return clean, rainy
 
     def _priors(self, rainy: Sequence[Picture]) -> Iterator[tuple[int, Prior]]:
         """Give the frames that are learnt from with their priors, causal or looking ahead."""
