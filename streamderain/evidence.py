@@ -41,6 +41,7 @@ __all__ = [
     "evidence_path",
     "state",
     "verify",
+    "versions_here",
     "write_evidence",
 ]
 
@@ -143,9 +144,14 @@ def evidence_path(output: Path) -> Path:
 
 def state(
     source: Path, output: Path, report: JobReport, model: ModelReport,
-    settings: Mapping[str, Any], frames: FrameMap,
+    settings: Mapping[str, Any], frames: FrameMap, versions: Mapping[str, str] | None = None,
 ) -> Statement:  # fmt: skip
     """Return what is to be said of a video that was just finished.
+
+    Args:
+        source, output: the files.
+        report, model, settings, frames: as they were.
+        versions: of what took part, where that was on other machines.
 
     Raises:
         InputError: the source or the output can't be read.
@@ -156,7 +162,7 @@ def state(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         source=_identify(source), output=_identify(output), model=model,
         settings={key: _whole(value) for key, value in settings.items()},
-        versions=_versions(), size=report.size, encoder=report.encoder,
+        versions=dict(versions or versions_here()), size=report.size, encoder=report.encoder,
         frames_in=report.frames_in, frames_out=report.frames_out, derained=report.derained,
         bypassed=report.bypassed, corrupt=report.corrupt, time_base=str(time_base),
         frames=frames.runs, notes=report.notes, problems=report.problems,
@@ -298,7 +304,8 @@ def _identify(path: Path) -> FileIdentity:
         raise InputError(f"{path} can't be read ({reason}); check its name and disk") from error
 
 
-def _versions() -> dict[str, str]:
+def versions_here() -> dict[str, str]:
+    """Return the versions of what may tell in a frame, on this machine, by name."""
     found = {"streamderain": streamderain.__version__, "python": platform.python_version()}
     found["ffmpeg"] = av.ffmpeg_version_info
     for name in PACKAGES:

@@ -100,6 +100,11 @@ def test_segments_that_are_cleaned_at_the_same_time_get_what_they_must_know(tmp_
         spans = plan(found.times, found.keys, 2 / found.time_base)
         ahead = dict(carried_states(clip, spans, lookahead, gated=True, remembers=True))
         assert sorted(ahead) == [span.number for span in spans[1:]]
+        middle = len(spans) // 2
+        rest = carried_states(
+            clip, spans[middle:], lookahead, gated=True, remembers=True, carried=ahead[middle]
+        )
+        assert dict(rest) == {number: state for number, state in ahead.items() if number > middle}
         before = None
         for span in spans:
             if span.number:

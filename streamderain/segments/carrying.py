@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig
-from streamderain.readers.video import VideoFileReader
+from streamderain.readers.span import SpanReader
 from streamderain.segments.judging import GateState, Judge
 from streamderain.segments.memory import Memory, MemoryState
 from streamderain.segments.plan import Span
@@ -113,8 +113,9 @@ class Carrier:
 
 
 def carried_states(
-    source: Path, spans: Iterable[Span], lookahead: int, *, gated: bool, remembers: bool
-) -> Iterator[tuple[int, Carried]]:
+    source: Path, spans: Iterable[Span], lookahead: int, *, gated: bool, remembers: bool,
+    carried: Carried | None = None,
+) -> Iterator[tuple[int, Carried]]:  # fmt: skip
     """Give the number of every segment but the first, and what it must know of all before it.
 
     For segments that are to be cleaned at the same time: the recording is decoded once, looked at,
@@ -122,18 +123,22 @@ def carried_states(
 
     Args:
         source: the recording.
-        spans: its segments, from :func:`~streamderain.segments.plan.plan`, in order.
+        spans: its segments, from :func:`~streamderain.segments.plan.plan`, in order; from any one
+            on, for which ``carried`` is known.
         lookahead: as the segments have it.
         gated: whether it is judged if it rains.
         remembers: whether the network takes a prior.
+        carried: what is known at the start of the first span; None at the beginning.
     """
     spans = list(spans)
-    judge = Judge(GateConfig()) if gated else None
+    first = spans[0].model_copy(update={"end": None, "until": None})
+    before = carried.gate if carried else None
+    judge = Judge(GateConfig(), before) if gated else None
     memory = Memory(lookahead, priors=False) if remembers else None
-    whole = Carrier(judge, memory, Span(number=0), None)
+    whole = Carrier(judge, memory, first, carried)
     gates: list[GateState | None] = []
-    marks = [span.start for span in spans if span.start is not None]
-    with VideoFileReader(source) as reader:
+    marks = [span.start for span in spans[1:] if span.start is not None]
+    with SpanReader(source, seek=first.seek, first=first.prime, until=None) as reader:
         frames = iter(reader)
 
         def noted() -> Iterator[Frame]:
