@@ -15,12 +15,15 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from streamderain.closing import ClosesAtExit
+from streamderain.cluster.book import Follower
 from streamderain.errors import InputError, UsageError, WireError
 from streamderain.frame import Pixels
 from streamderain.keys import read_public_key, read_secret_key
 from streamderain.wire import (
+    AddressHeader,
     EventHeader,
     FrameHeader,
+    address_topic,
     decode_message,
     decode_pixels,
     event_topic,
@@ -70,7 +73,9 @@ class CameraView:
         bypassed: frames that came as they were, by reason.
         derained: frames that the network cleaned.
         damaged: payloads that could not be decoded.
-        state, message: as the camera's last event said, or None.
+        state, message: as the camera's last event said, or None; where an address book is read and
+            the camera is published nowhere, as the book says.
+        node: where the camera runs, as the address book says, or None.
         ages_s: of the last frames, seconds.
         last: header of the last frame, or None.
         last_at: when that came, monotonic seconds.
@@ -86,6 +91,7 @@ class CameraView:
     bypassed: dict[str, int] = field(default_factory=dict)
     state: str | None = None
     message: str | None = None
+    node: str | None = None
     ages_s: deque[float] = field(default_factory=lambda: deque(maxlen=AGES))
     last: FrameHeader | None = None
     last_at: float = 0.0
@@ -123,8 +129,12 @@ class Subscriber(ClosesAtExit):
                 detect(frame.pixels)          # uint8 H×W×3, RGB
                 print(frame.camera, frame.header.derained, frame.age_s)
 
+    Of cameras in a cluster only the address book's place is known: ``Subscriber(book=...)`` follows
+    each camera to wherever it is published, and again when it moves.
+
     Args:
-        addresses: one or several, ``tcp://HOST:PORT`` or ``ipc:///PATH``.
+        addresses: one or several, ``tcp://HOST:PORT`` or ``ipc:///PATH``; none with a book.
+        book: address of the book of ``streamderain run --ray``; its keys are those of the frames.
         cameras: ids, or None for all.
         pattern: ``sub`` for publishers of the pattern ``pub``, ``pull`` for ``push``.
         server_key: file with the publisher's public key (``server.key``), where it encrypts.
@@ -133,14 +143,15 @@ class Subscriber(ClosesAtExit):
         timeout: seconds without any frame after which iterating ends; None for never.
 
     Raises:
-        UsageError: an address or the pattern can't be.
+        UsageError: an address or the pattern can't be, or there is neither address nor book.
         InputError: a key can't be read.
     """
 
     def __init__(
         self,
-        addresses: str | Sequence[str],
+        addresses: str | Sequence[str] = (),
         *,
+        book: str | None = None,
         cameras: Sequence[str] | None = None,
         pattern: str = "sub",
         server_key: Path | None = None,
@@ -149,6 +160,8 @@ class Subscriber(ClosesAtExit):
     ) -> None:
         if pattern not in ("sub", "pull"):
             raise UsageError(f"the pattern is sub or pull, not {pattern!r}")
+        if not addresses and book is None:
+            raise UsageError("name an address to subscribe to, or that of an address book")
         self._cameras = None if cameras is None else frozenset(cameras)
         self._timeout, self._shared = timeout, pattern == "pull"
         self._newest: dict[str, tuple[FrameHeader, Any, float]] = {}
@@ -159,15 +172,22 @@ class Subscriber(ClosesAtExit):
         """Why the publisher doesn't let us in, where it doesn't."""
         self.foreign = 0
         """Messages that were not understood."""
+        self.stale = 0
+        """Messages from where a camera was before, which the book has moved; they are left out."""
+        self._follower = Follower(self._shared, self._cameras)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB if pattern == "sub" else zmq.PULL)
+        self._book = None if book is None else self._context.socket(zmq.SUB)
         try:
             self._set_up(pattern, server_key, client_key)
+            if book is not None and self._book is not None:
+                self._set_up_book(self._book, server_key, client_key)
+                self._connect(self._book, book)
             self._wake = self._context.socket(zmq.PAIR)
             self._wake.bind("inproc://wake")
             monitor = self._socket.get_monitor_socket()
             for address in [addresses] if isinstance(addresses, str) else addresses:
-                self._connect(address)
+                self._connect(self._socket, address)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -229,27 +249,24 @@ class Subscriber(ClosesAtExit):
     def _set_up(self, pattern: str, server_key: Path | None, client_key: Path | None) -> None:
         options = self._socket
         options.rcvhwm = QUEUE
-        options.linger = 0
         options.setsockopt(zmq.RCVBUF, KERNEL_BYTES)
-        options.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        options.setsockopt(zmq.HEARTBEAT_IVL, 5000)
-        options.setsockopt(zmq.RECONNECT_IVL, 100)
-        options.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
         if pattern == "sub":
             for camera in [""] if self._cameras is None else sorted(self._cameras):
                 options.setsockopt(zmq.SUBSCRIBE, frame_topic(camera))
                 options.setsockopt(zmq.SUBSCRIBE, event_topic(camera))
-        if server_key is not None:
-            public, secret = read_secret_key(client_key) if client_key else zmq.curve_keypair()
-            options.curve_publickey, options.curve_secretkey = public, secret
-            options.curve_serverkey = read_public_key(server_key)
-        elif client_key is not None:
-            raise InputError("a client's key needs the publisher's public key beside it")
+        _set_up_connection(options, server_key, client_key)
 
-    def _connect(self, address: str) -> None:
+    def _set_up_book(
+        self, options: zmq.Socket[bytes], server_key: Path | None, client_key: Path | None
+    ) -> None:
+        for camera in [""] if self._cameras is None else sorted(self._cameras):
+            options.setsockopt(zmq.SUBSCRIBE, address_topic(camera))
+        _set_up_connection(options, server_key, client_key)
+
+    def _connect(self, options: zmq.Socket[bytes], address: str) -> None:
         try:
-            self._socket.setsockopt(zmq.IPV6, int("[" in address))
-            self._socket.connect(address)
+            options.setsockopt(zmq.IPV6, int("[" in address))
+            options.connect(address)
         except zmq.ZMQError as error:
             reason = zmq.strerror(error.errno or 0)
             raise UsageError(
@@ -261,25 +278,29 @@ class Subscriber(ClosesAtExit):
         end = self._context.socket(zmq.PAIR)
         end.connect("inproc://wake")
         poller = zmq.Poller()
-        for source in (self._socket, monitor, end):
-            poller.register(source, zmq.POLLIN)
+        for source in (self._socket, monitor, end, self._book):
+            if source is not None:
+                poller.register(source, zmq.POLLIN)
         try:
             while not self._closed:
                 ready = dict(poller.poll())
                 if monitor in ready:
                     self._note_connection(parse_monitor_message(monitor.recv_multipart()))
+                if self._book is not None and self._book in ready:
+                    self._drain(self._book)
                 if self._socket in ready:
-                    self._drain()
+                    self._drain(self._socket)
         finally:
             self._socket.disable_monitor()
-            for source in (monitor, end, self._socket):
-                source.close(0)
+            for source in (monitor, end, self._socket, self._book):
+                if source is not None:
+                    source.close(0)
 
-    def _drain(self) -> None:
+    def _drain(self, source: zmq.Socket[bytes]) -> None:
         """Take all that is there."""
         while True:
             try:
-                parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                parts = source.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
             try:
@@ -290,10 +311,30 @@ class Subscriber(ClosesAtExit):
             if self._cameras is not None and header.camera not in self._cameras:
                 continue
             with self._changed:
-                if isinstance(header, FrameHeader):
+                if isinstance(header, AddressHeader):
+                    self._follow(header)
+                elif not self._follower.is_current(header.camera, header.run):
+                    self.stale += 1
+                elif isinstance(header, FrameHeader):
                     self._take(header, payload)
                 else:
                     self._hear(header)
+
+    def _follow(self, entry: AddressHeader) -> None:
+        """Go where the book says a camera is."""
+        moves = self._follower.note(entry)
+        for address in moves.connect:
+            try:
+                self._connect(self._socket, address)
+            except UsageError:
+                self.foreign += 1
+        for address in moves.disconnect:
+            with contextlib.suppress(zmq.ZMQError):  # it was none to connect to
+                self._socket.disconnect(address)
+        view = self._views.setdefault(entry.camera, CameraView())
+        view.node = entry.node
+        if entry.run is None:
+            view.state, view.message = entry.state, entry.message
 
     def _take(self, header: FrameHeader, payload: Any) -> None:
         age_s = (time.time_ns() - header.t_capture_ns) / 1e9
@@ -319,3 +360,20 @@ class Subscriber(ClosesAtExit):
             zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
         ):
             self.refused = "the publisher refuses our key, or we expect another key of it"
+
+
+def _set_up_connection(
+    options: zmq.Socket[bytes], server_key: Path | None, client_key: Path | None
+) -> None:
+    """Let a socket notice a peer that is gone, come back to it, and show its keys."""
+    options.linger = 0
+    options.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    options.setsockopt(zmq.HEARTBEAT_IVL, 5000)
+    options.setsockopt(zmq.RECONNECT_IVL, 100)
+    options.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    if server_key is not None:
+        public, secret = read_secret_key(client_key) if client_key else zmq.curve_keypair()
+        options.curve_publickey, options.curve_secretkey = public, secret
+        options.curve_serverkey = read_public_key(server_key)
+    elif client_key is not None:
+        raise InputError("a client's key needs the publisher's public key beside it")

@@ -7,7 +7,7 @@ say how each is to be decoded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -22,8 +22,11 @@ __all__ = [
     "CODECS",
     "PIXEL_FORMATS",
     "VERSION",
+    "AddressHeader",
     "EventHeader",
     "FrameHeader",
+    "Header",
+    "address_topic",
     "decode_message",
     "decode_pixels",
     "encode_message",
@@ -47,16 +50,18 @@ PIXEL_FORMATS = ("rgb24", "bgr24")
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Run = Annotated[str, Field(min_length=1, max_length=64)]
+Address = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class _Header(BaseModel):
-    """What both kinds of message say."""
+    """What both kinds of a camera's own messages say."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     v: Annotated[int, Field(ge=1)] = VERSION
     camera: Annotated[str, Field(pattern=CAMERA_PATTERN)]
-    run: Annotated[str, Field(min_length=1, max_length=64)]
+    run: Run
     t_publish_ns: Count
     dropped: dict[str, Count] = Field(default_factory=dict)
 
@@ -128,6 +133,47 @@ class EventHeader(_Header):
     message: str | None = None
 
 
+class AddressHeader(BaseModel):
+    """The second part of an entry of the address book; its third part is empty.
+
+    Attributes:
+        v, camera, t_publish_ns: as for frames.
+        book: changes when the book restarts; then ``seq`` begins anew.
+        seq: counts this camera's entries in the book, from 0.
+        state: as for events, or ``waiting`` (for a place in the cluster) or ``moving`` (what it ran
+            on is lost; it is being placed anew).
+        message: why, in a sentence, or null.
+        run: of the frames that are published at these addresses, as their headers have it; null
+            while there are none. Frames of another run still come from where the camera was before.
+        node: where the camera is, as people may see it, or null.
+        addresses: where SUB sockets connect; empty while it is published nowhere.
+        push: where PULL sockets connect, of outputs with the pattern ``push``.
+        since_ns: since when it is published there, nanoseconds since 1970, or null.
+        placement: how often the camera has been placed, this time included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    v: Annotated[int, Field(ge=1)] = VERSION
+    camera: Annotated[str, Field(pattern=CAMERA_PATTERN)]
+    book: Run
+    seq: Count
+    t_publish_ns: Count
+    state: Literal[
+        "waiting", "moving", "connecting", "live", "stalled", "backoff", "ended", "failed", "paused"
+    ]
+    message: str | None = None
+    run: Run | None = None
+    node: str | None = None
+    addresses: tuple[Address, ...] = ()
+    push: tuple[Address, ...] = ()
+    since_ns: Count | None = None
+    placement: Count = 0
+
+
+Header = FrameHeader | EventHeader | AddressHeader
+
+
 def frame_topic(camera: str = "") -> bytes:
     """Return the topic of a camera's frames, or the prefix of all; ends in a slash.
 
@@ -139,6 +185,11 @@ def frame_topic(camera: str = "") -> bytes:
 def event_topic(camera: str = "") -> bytes:
     """Return the topic of a camera's events, or the prefix of all."""
     return f"event/{camera}/".encode() if camera else b"event/"
+
+
+def address_topic(camera: str = "") -> bytes:
+    """Return the topic of a camera's entries in the address book, or the prefix of all."""
+    return f"address/{camera}/".encode() if camera else b"address/"
 
 
 def encode_pixels(pixels: Pixels, codec: str, pixfmt: str = "rgb24", quality: int = 90) -> Any:
@@ -191,13 +242,13 @@ def decode_pixels(header: FrameHeader, payload: Any) -> Pixels:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def encode_message(header: FrameHeader | EventHeader, payload: Any = b"") -> list[Any]:
+def encode_message(header: Header, payload: Any = b"") -> list[Any]:
     """Return the three parts of a message."""
-    topic = frame_topic if isinstance(header, FrameHeader) else event_topic
+    topic = next(topic for kind, topic in _KINDS if isinstance(header, kind))
     return [topic(header.camera), header.model_dump_json().encode(), payload]
 
 
-def decode_message(parts: Sequence[Any]) -> tuple[FrameHeader | EventHeader, Any]:
+def decode_message(parts: Sequence[Any]) -> tuple[Header, Any]:
     """Return the header and the payload of a message.
 
     Raises:
@@ -208,13 +259,10 @@ def decode_message(parts: Sequence[Any]) -> tuple[FrameHeader | EventHeader, Any
     topic, head, payload = bytes(parts[0]), bytes(parts[1]), parts[2]
     if len(head) > MAX_HEADER_BYTES:
         raise WireError(f"a header of {len(head)} bytes; at most {MAX_HEADER_BYTES} are allowed")
-    kind: type[FrameHeader | EventHeader]
-    if topic.startswith(b"frame/"):
-        kind, expected = FrameHeader, frame_topic
-    elif topic.startswith(b"event/"):
-        kind, expected = EventHeader, event_topic
-    else:
-        raise WireError(f"the topic {topic[:80]!r} is neither frame/ nor event/")
+    found = [(kind, expected) for kind, expected in _KINDS if topic.startswith(expected())]
+    if not found:
+        raise WireError(f"the topic {topic[:80]!r} is neither frame/ nor event/ nor address/")
+    kind, expected = found[0]
     _check_version(head)
     try:
         header = kind.model_validate_json(head)
@@ -225,6 +273,12 @@ def decode_message(parts: Sequence[Any]) -> tuple[FrameHeader | EventHeader, Any
     if topic != expected(header.camera):
         raise WireError(f"the topic {topic[:80]!r} is not that of the camera {header.camera}")
     return header, payload
+
+
+_KINDS: tuple[tuple[type[Header], Callable[..., bytes]], ...] = (
+    (FrameHeader, frame_topic), (EventHeader, event_topic), (AddressHeader, address_topic),
+)  # fmt: skip
+"""Each kind of message with its topic."""
 
 
 def _check_version(head: bytes) -> None:

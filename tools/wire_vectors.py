@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from streamderain.frame import Pixels
-from streamderain.wire import EventHeader, FrameHeader, encode_message, encode_pixels
+from streamderain.wire import (
+    AddressHeader,
+    EventHeader,
+    FrameHeader,
+    Header,
+    encode_message,
+    encode_pixels,
+)
 
 
 def gradient(height: int, width: int) -> Pixels:
@@ -71,6 +78,22 @@ def vectors() -> dict[str, dict[str, Any]]:
             message="rtsp://10.0.0.5/live can't be reached: connection refused",
         )
     )  # fmt: skip
+    entry: dict[str, Any] = {
+        "camera": "gate", "book": "b00cb00cb00cb00c", "t_publish_ns": 1795236374000000000,
+    }  # fmt: skip
+    made["address"] = _vector(
+        AddressHeader(
+            **entry, seq=92, state="live", run="00c0ffee00c0ffee", node="10.0.0.3",
+            addresses=("tcp://10.0.0.3:5601",), push=("tcp://10.0.0.3:5602",),
+            since_ns=1795236290000000000, placement=2,
+        )
+    )  # fmt: skip
+    made["address-moving"] = _vector(
+        AddressHeader(
+            **entry, seq=87, state="moving", placement=1,
+            message="its worker is lost; another one takes it over",
+        )
+    )  # fmt: skip
     whole = made["frame-raw-rgb24"]["parts"]
     made["bad-two-parts"] = {"parts": whole[:2], "error": "three parts"}
     made["bad-short-payload"] = {"parts": [*whole[:2], whole[2][:-2]], "error": "has 144 bytes"}
@@ -82,7 +105,7 @@ def vectors() -> dict[str, dict[str, Any]]:
     return made
 
 
-def _vector(header: FrameHeader | EventHeader, payload: Any = b"", **more: Any) -> dict[str, Any]:
+def _vector(header: Header, payload: Any = b"", **more: Any) -> dict[str, Any]:
     parts = [bytes(part).hex() for part in encode_message(header, payload)]
     return {"parts": parts, "header": json.loads(header.model_dump_json()), **more}
 
