@@ -73,7 +73,7 @@ def test_an_interrupted_demonstration_leaves_nothing(tmp_path, monkeypatch, caps
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("streamderain.inference.derainer.Derainer.process", interrupted)
+    monkeypatch.setattr("streamderain.inference.derainer.Derainer.clean", interrupted)
     assert main(["demo", "-o", str(tmp_path / "d"), "--seconds", "0.2"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -79,6 +79,7 @@ def test_every_file_is_yaml(path):
 def test_streamderains_part_passes_check(path, monkeypatch, capsys):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "120")  # or an address may stand in two lines
     assert main(["check", str(path)]) == 0, capsys.readouterr().err
     assert "push to rtsp://" in capsys.readouterr().out
 
