@@ -26,14 +26,27 @@ from streamderain.readers.base import Reader
 from streamderain.report import CleanReport, ColourReport, JobReport, ModelReport
 from streamderain.segments.cleaning import clean_in_segments
 from streamderain.segments.job import LONG_S
-from streamderain.segments.manifest import StateFolder
 from streamderain.segments.work import Settings
+from streamderain.storage.staging import StagedJob, is_there, staged
 from streamderain.views import split
 from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.base import Writer
 from streamderain.writers.fanout import FanOutWriter
 
-__all__ = ["CleanOptions", "Progress", "clean_all", "clean_one", "model_report", "open_networks"]
+__all__ = [
+    "CleanOptions",
+    "Progress",
+    "add_evidence",
+    "check_lookahead",
+    "clean_all",
+    "clean_one",
+    "colour_report",
+    "made_folders",
+    "model_report",
+    "open_networks",
+    "report_refused",
+    "settings_of",
+]
 
 
 @dataclass(frozen=True)
@@ -139,19 +152,9 @@ def clean_all(
         KeyboardInterrupt: as it came; the job it met has left nothing behind.
         Interrupted: the user stopped a job of which segments are kept.
     """
-    if options.lookahead and jobs and all(b.inputs != VIDEO for b in networks.values()):
-        names = ", ".join(backend.name for backend in dict.fromkeys(networks.values()))
-        raise UsageError(
-            f"--lookahead goes with a video network, such as {VIDEO_MODEL}; {names} looks at each "
-            "frame alone"
-        )
-    reports = []
-    for item in refused:
-        report = JobReport(
-            input=item.input, output="", sample_s=options.sample_s, error=str(item.error)
-        )
-        progress.end(report)
-        reports.append(report)
+    if jobs:
+        check_lookahead(options, {backend.name: backend.inputs for backend in networks.values()})
+    reports = report_refused(refused, options, progress)
     for job in jobs:
         report = clean_one(job, networks[job.kind], options, progress)
         progress.end(report)
@@ -162,6 +165,36 @@ def clean_all(
         jobs=reports,
         exit_code=0 if all(report.ok for report in reports) else 1,
     )
+
+
+def check_lookahead(options: CleanOptions, inputs: Mapping[str, int]) -> None:
+    """Refuse to look ahead for networks that don't.
+
+    Args:
+        options: how to clean.
+        inputs: channels that each network takes, by name.
+
+    Raises:
+        UsageError: no network takes a prior.
+    """
+    if options.lookahead and all(channels != VIDEO for channels in inputs.values()):
+        raise UsageError(
+            f"--lookahead goes with a video network, such as {VIDEO_MODEL}; {', '.join(inputs)} "
+            "looks at each frame alone"
+        )
+
+
+def report_refused(
+    refused: Sequence[Refused], options: CleanOptions, progress: Progress
+) -> list[JobReport]:
+    """Report what could not become jobs."""
+    reports = [
+        JobReport(input=item.input, output="", sample_s=options.sample_s, error=str(item.error))
+        for item in refused
+    ]
+    for report in reports:
+        progress.end(report)
+    return reports
 
 
 def model_report(backend: Backend) -> ModelReport:
@@ -188,9 +221,15 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
                 f"{job.target_name} is there already and left as it is; --overwrite makes it anew."
             )
         else:
-            frames = _run(job, backend, options, progress, report)
-            if options.evidence:
-                _write_evidence(job, backend, options, report, frames)
+            with staged(job, overwrite=options.overwrite, resume=options.resume) as files:
+                try:
+                    frames = _run(files, backend, options, progress, report)
+                    if options.evidence:
+                        add_evidence(files, model_report(backend), options, report, frames)
+                    files.deliver()
+                finally:
+                    report.notes = [files.told(note) for note in report.notes]
+                    report.problems = [files.told(problem) for problem in report.problems]
     except (UsageError, Interrupted):
         raise
     except StreamderainError as error:
@@ -199,30 +238,26 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
     return report
 
 
-def is_there(job: Job) -> bool:
-    """Say whether a job is done: its targets are there, and no unfinished job for them."""
-    return all(path.exists() for path in job.targets) and not any(
-        StateFolder(path).path.exists() for path in job.targets
-    )
-
-
 def _run(
-    job: Job, backend: Backend, options: CleanOptions, progress: Progress, report: JobReport
-) -> FrameMap:
+    files: StagedJob, backend: Backend, options: CleanOptions, progress: Progress,
+    report: JobReport,
+) -> FrameMap:  # fmt: skip
+    job = files.job
     with ExitStack() as stack:
-        reader = stack.enter_context(_open_reader(job, options))
+        reader = stack.enter_context(_open_reader(files, options))
         if job.into_folder:
-            stack.enter_context(made_folders(path.parent for path in job.targets))
-        if _in_segments(job, reader.format, options):
+            stack.enter_context(made_folders(path.parent for path in files.targets))
+        if _in_segments(files, reader.format, options):
             reader.close()
-            report.colour = _colour_report(reader.format)
+            report.colour = colour_report(reader.format)
             return clean_in_segments(
-                job.sources[0], job.targets[0], backend, _settings(job, options), report,
+                files.sources[0], files.targets[0], backend, settings_of(job, options), report,
                 segment_s=options.segment_s, resume=options.resume, overwrite=options.overwrite,
+                folder=files.state,
                 start=lambda frames: progress.start(job.name, frames or None),
                 update=progress.update,
             )  # fmt: skip
-        target = writer = _open_writer(job, reader.format, options, backend.device)
+        target = writer = _open_writer(files, reader.format, options, backend.device)
         stack.callback(target.abandon)  # does nothing once the writer has finished
         if options.compare:
             writer = FanOutWriter([(target, split)])
@@ -237,7 +272,7 @@ def _run(
         report.size = (source.width, source.height)
         report.batch = batch
         report.encoder = getattr(target, "encoder", None)
-        report.colour = _colour_report(source)
+        report.colour = colour_report(source)
         progress.start(job.name, source.frames)
         pipeline = Pipeline(reader, derainer, writer, batch=batch, progress=progress.update)
         try:
@@ -255,23 +290,26 @@ def _run(
         return mapped.map
 
 
-def _in_segments(job: Job, source: SourceFormat, options: CleanOptions) -> bool:
+def _in_segments(files: StagedJob, source: SourceFormat, options: CleanOptions) -> bool:
     """Cut what is long, what is to be continued, and what is to be cut."""
+    job = files.job
     if job.kind is not JobKind.VIDEO or not job.targets or options.sample_s is not None:
         return False
     if options.resume or options.segment_s is not None:
         return True
-    return (source.duration_s or 0) >= LONG_S or StateFolder(job.targets[0]).path.exists()
+    return (source.duration_s or 0) >= LONG_S or files.folder.begun
 
 
-def _settings(job: Job, options: CleanOptions) -> Settings:
+def settings_of(job: Job, options: CleanOptions) -> Settings:
+    """Return how each segment of a job is cleaned."""
     return Settings(
         codec=options.codec, crf=options.crf, preset=options.preset, batch=options.batch,
         compare=options.compare, always=options.always, lookahead=_lookahead_of(job, options),
     )  # fmt: skip
 
 
-def _colour_report(source: SourceFormat) -> ColourReport:
+def colour_report(source: SourceFormat) -> ColourReport:
+    """Return what a report says of a source's colours."""
     colour = source.colour
     return ColourReport(
         matrix=colour.matrix, range=colour.range, primaries=colour.primaries,
@@ -279,16 +317,30 @@ def _colour_report(source: SourceFormat) -> ColourReport:
     )  # fmt: skip
 
 
-def _write_evidence(
-    job: Job, backend: Backend, options: CleanOptions, report: JobReport, frames: FrameMap
-) -> None:
+def add_evidence(
+    files: StagedJob, model: ModelReport, options: CleanOptions, report: JobReport,
+    frames: FrameMap, versions: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write the evidence of a video that was just finished beside it, and into its report where.
+
+    Args:
+        files: of the job.
+        model: the network that ran.
+        options, report, frames: how it was cleaned, and what came of it.
+        versions: of what took part, where that was on other machines.
+
+    Raises:
+        StreamderainError: a file can't be read or written.
+    """
     from streamderain.evidence import state, write_evidence
 
     statement = state(
-        job.sources[0], job.targets[0], report, model_report(backend),
-        _settings(job, options).model_dump() | {"sample_s": options.sample_s}, frames,
+        files.sources[0], files.targets[0], report, model,
+        settings_of(files.job, options).model_dump() | {"sample_s": options.sample_s}, frames,
+        versions,
     )  # fmt: skip
-    report.evidence = str(write_evidence(job.targets[0], statement, options.signing_key))
+    path = write_evidence(files.targets[0], statement, options.signing_key)
+    report.evidence = files.told(str(path))
 
 
 def _lookahead_of(job: Job, options: CleanOptions) -> int:
@@ -331,14 +383,14 @@ def _standard_stream(descriptor: int, mode: str) -> BinaryIO:
     return cast(BinaryIO, open(descriptor, mode, buffering=0, closefd=False))
 
 
-def _open_reader(job: Job, options: CleanOptions) -> Reader:
-    if job.kind is JobKind.PICTURES:
+def _open_reader(files: StagedJob, options: CleanOptions) -> Reader:
+    if files.job.kind is JobKind.PICTURES:
         from streamderain.readers.pictures import PictureReader
 
         if options.sample_s is not None:
             raise UsageError("--sample takes a piece of a video; pictures have no length")
-        return PictureReader(job.sources)
-    if job.kind is JobKind.RAW:
+        return PictureReader(files.sources)
+    if files.job.kind is JobKind.RAW:
         from streamderain.readers.raw import RawReader
 
         if options.size is None or options.rate is None:
@@ -350,24 +402,26 @@ def _open_reader(job: Job, options: CleanOptions) -> Reader:
         return RawReader(_standard_stream(0, "rb"), *options.size, options.rate, limit=limit)
     from streamderain.readers.video import VideoFileReader
 
-    return VideoFileReader(job.sources[0], duration=options.sample_s)
+    return VideoFileReader(files.sources[0], duration=options.sample_s)
 
 
-def _open_writer(job: Job, source: SourceFormat, options: CleanOptions, device: str) -> Writer:
-    if not job.targets:
+def _open_writer(
+    files: StagedJob, source: SourceFormat, options: CleanOptions, device: str
+) -> Writer:
+    if not files.targets:
         from streamderain.writers.raw import RawWriter
 
         return RawWriter(_standard_stream(1, "wb"), source)
-    if job.kind is JobKind.PICTURES:
+    if files.job.kind is JobKind.PICTURES:
         from streamderain.writers.pictures import PictureWriter
 
-        return PictureWriter(job.targets, job.sources, overwrite=options.overwrite)
+        return PictureWriter(files.targets, files.sources, overwrite=options.overwrite)
     from streamderain.writers.video import VideoFileWriter
 
     return VideoFileWriter(
-        job.targets[0],
+        files.targets[0],
         source,
-        source=job.sources[0] if job.kind is JobKind.VIDEO else None,
+        source=files.sources[0] if files.job.kind is JobKind.VIDEO else None,
         codec=options.codec,
         crf=options.crf,
         preset=options.preset,

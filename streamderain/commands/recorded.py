@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ def clean(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Videos, pictures, folders of them, or - for raw rgb24 frames.",
+            help="Videos, pictures, folders or addresses (s3://...) of them, or - for raw frames.",
         ),
     ],
     output: Annotated[
@@ -44,7 +45,7 @@ def clean(
             "--output",
             "-o",
             metavar="PATH",
-            help="File, folder, or - for raw frames. Default: NAME.clean.EXT.",
+            help="File, folder or address, or - for raw frames. Default: NAME.clean.EXT.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -121,6 +122,29 @@ def clean(
     json: Annotated[
         bool, typer.Option("--json", help="Print a report on standard output.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Spread videos over a Ray cluster: auto, local, or HOST:PORT of its head.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default="as many as have room", help="How many with --ray."
+        ),
+    ] = None,
+    ray_cpus: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="N", show_default="2", help="Cores of each worker."),
+    ] = None,
+    ray_gpus: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="N", show_default="0; 0.25 with --device cuda", help="GPUs of each."
+        ),
+    ] = None,
 ) -> None:
     """Clean videos and pictures: same length, same sound, same timestamps, no rain."""
     from streamderain.hardware import leave_cores_to_stages
@@ -129,6 +153,9 @@ def clean(
     from streamderain.arguments import parse_duration, parse_rate, parse_size
     from streamderain.batch import RecordedProgress, check_summary, write_summary
     from streamderain.clean import CleanOptions, clean_all, open_networks
+    from streamderain.cluster.cleaner import NetworkChoice
+    from streamderain.cluster.offline import ClusterOptions, clean_on_cluster
+    from streamderain.cluster.telling import Teller, teller
     from streamderain.jobs import PIPE, JobKind, mark_of, plan_jobs
 
     options = CleanOptions(
@@ -140,6 +167,7 @@ def clean(
         size=None if size is None else parse_size(size),
         rate=None if fps is None else parse_rate(fps),
     )  # fmt: skip
+    _refuse_addresses({"--report": report, "--summary": summary, "--sign": sign})
     if (size or fps) and inputs != [PIPE]:
         raise UsageError("--size and --fps describe raw frames; they go with the input '-' only")
     word = mark_of(compare=compare, sample=sample is not None)
@@ -156,15 +184,25 @@ def clean(
     _check_long_work(options, jobs)
     if summary is not None:
         check_summary(summary)
-    drawn = progress_of_work()
+    if ray is None and (workers, ray_cpus, ray_gpus) != (None, None, None):
+        raise UsageError("--workers, --ray-cpus and --ray-gpus go with --ray ADDRESS")
+    drawn = progress_of_work() if ray is None else teller()
     progress = RecordedProgress(drawn, report)
     try:
-        kinds = {job.kind for job in jobs}
-        with open_networks(
-            kinds, model, device=device, backend=backend, precision=precision
-        ) as networks:
-            tell(dict.fromkeys(note for network in networks.values() for note in network.notes))
-            told = clean_all(jobs, refused, networks, options, progress)
+        if isinstance(drawn, Teller):
+            assert ray is not None
+            network = NetworkChoice(
+                model=model or VIDEO_MODEL, device=device, backend=backend, precision=precision
+            )
+            where = ClusterOptions(ray, workers=workers, cpus=ray_cpus, gpus=ray_gpus)
+            told = clean_on_cluster(jobs, refused, network, options, where, progress, drawn)
+        else:
+            kinds = {job.kind for job in jobs}
+            with open_networks(
+                kinds, model, device=device, backend=backend, precision=precision
+            ) as networks:
+                tell(dict.fromkeys(note for network in networks.values() for note in network.notes))
+                told = clean_all(jobs, refused, networks, options, progress)
     finally:
         drawn.close()
         if summary is not None and progress.reports:
@@ -172,6 +210,14 @@ def clean(
     if json:
         typer.echo(told.model_dump_json(indent=2))
     raise typer.Exit(told.exit_code)
+
+
+def _refuse_addresses(options: Mapping[str, Path | None]) -> None:
+    """Refuse an address where only a file of this machine will do."""
+    for option, path in options.items():
+        # A path has lost one of the two slashes.
+        if path is not None and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix()):
+            raise UsageError(f"{option} takes a file on this machine, not an address; name one")
 
 
 def _check_long_work(options: CleanOptions, jobs: Sequence[Job]) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamderain.errors import StreamderainError, UsageError
 
+if TYPE_CHECKING:
+    from streamderain.evidence import Verified
+    from streamderain.storage.address import Place
+
 __all__ = ["verify"]
 
 
 def verify(
-    outputs: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Cleaned videos.")],
+    outputs: Annotated[
+        list[str], typer.Argument(metavar="VIDEO", help="Cleaned videos, or addresses of some.")
+    ],
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="The recording it was made of, checked as well."),
     ] = None,
     key: Annotated[
@@ -23,7 +29,7 @@ def verify(
         typer.Option(metavar="FILE", help="Public key (PEM) that must have signed."),
     ] = None,
     evidence: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", show_default="VIDEO.evidence.json", help="The evidence."),
     ] = None,
     json: Annotated[
@@ -32,7 +38,7 @@ def verify(
 ) -> None:
     """Check videos against the evidence that clean --evidence has written beside them."""
     from streamderain.evidence import Verified
-    from streamderain.evidence import verify as verify_one
+    from streamderain.storage.address import shown
 
     if len(outputs) > 1 and (source or evidence):
         raise UsageError("--source and --evidence go with one video; name one at a time")
@@ -40,7 +46,7 @@ def verify(
     statements = []
     for output in outputs:
         try:
-            found = verify_one(output, evidence=evidence, source=source, key=key)
+            found = _verified(output, evidence, source, key)
         except UsageError:
             raise
         except StreamderainError as error:
@@ -49,7 +55,7 @@ def verify(
             continue
         statements.append(found)
         if not json:
-            typer.echo(_sentence(output, found, source))
+            typer.echo(_sentence(shown(output), found, source and shown(source)))
     if json:
         from pydantic import TypeAdapter
 
@@ -57,7 +63,43 @@ def verify(
     raise typer.Exit(int(failed))
 
 
-def _sentence(output: Path, found: object, source: Path | None) -> str:
+def _verified(output: str, evidence: str | None, source: str | None, key: Path | None) -> Verified:
+    """Check one video, of which copies are fetched where it or what belongs to it is in a store."""
+    from contextlib import ExitStack
+
+    from streamderain.evidence import evidence_path, verify
+    from streamderain.storage.address import RemotePath, place_of
+    from streamderain.storage.copies import SourceCache
+
+    place = place_of(output)
+    if evidence is not None:
+        beside = place_of(evidence)
+    elif isinstance(place, RemotePath):
+        beside = place.with_name(evidence_path(Path(place.name)).name)
+    else:
+        beside = evidence_path(place)
+    copies: list[tuple[Path, str]] = []
+    with ExitStack() as stack:
+
+        def local(name: Place) -> Path:
+            path = stack.enter_context(stack.enter_context(SourceCache()).local(name))
+            copies.append((path, str(name)))
+            return path
+
+        try:
+            return verify(
+                local(place), evidence=local(beside), key=key,
+                source=None if source is None else local(place_of(source)),
+            )  # fmt: skip
+        except StreamderainError as error:
+            text = str(error)
+            for path, name in copies:
+                text = text.replace(str(path), name)
+            error.args = (text,)
+            raise
+
+
+def _sentence(output: str, found: object, source: str | None) -> str:
     from streamderain.evidence import Verified
 
     assert isinstance(found, Verified)

@@ -12,6 +12,7 @@ from streamderain.framemap import DERAINED, FrameMap
 from streamderain.inference.backend import Backend
 from streamderain.report import JobReport
 from streamderain.segments.job import SegmentedJob
+from streamderain.segments.manifest import StateFolder
 from streamderain.segments.work import SegmentResult, Settings, clean_segment
 
 __all__ = ["clean_in_segments", "fill_report"]
@@ -19,13 +20,13 @@ __all__ = ["clean_in_segments", "fill_report"]
 
 def clean_in_segments(
     source: Path, target: Path, backend: Backend, settings: Settings, report: JobReport, *,
-    segment_s: float | None, resume: bool, overwrite: bool,
+    segment_s: float | None, resume: bool, overwrite: bool, folder: StateFolder | None = None,
     start: Callable[[int], None], update: Callable[[int], None],
 ) -> FrameMap:  # fmt: skip
     """Clean a recording; return which frame became which, and fill the report.
 
     Args:
-        source, target, backend, settings, segment_s, resume, overwrite: as
+        source, target, backend, settings, segment_s, resume, overwrite, folder: as
             :class:`~streamderain.segments.job.SegmentedJob` takes them.
         report: what happened is written here, also of a job that fails.
         start: is told once how many frames there are to clean.
@@ -38,7 +39,14 @@ def clean_in_segments(
     """
     began = time.monotonic()
     with SegmentedJob(
-        source, target, backend, settings, segment_s=segment_s, resume=resume, overwrite=overwrite
+        source,
+        target,
+        backend,
+        settings,
+        segment_s=segment_s,
+        resume=resume,
+        overwrite=overwrite,
+        folder=folder,
     ) as job:
         report.notes = list(job.notes)
         report.resumed = job.resumed

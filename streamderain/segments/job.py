@@ -26,6 +26,7 @@ from streamderain.readers.video import VideoFileReader, damage
 from streamderain.segments.manifest import (
     Manifest,
     ModelIdentity,
+    SourceIdentity,
     StateFolder,
     differences,
     identify_source,
@@ -45,8 +46,10 @@ LONG_S = 600.0
 """From this length on a recording is cleaned in segments without being told to."""
 
 
-def model_identity(backend: Backend) -> ModelIdentity:
+def model_identity(backend: Backend | ModelIdentity) -> ModelIdentity:
     """Return which network runs on what."""
+    if isinstance(backend, ModelIdentity):
+        return backend
     return ModelIdentity(
         name=backend.name, sha256=sha256_of(backend.model), device=backend.device,
         runtime=backend.runtime,
@@ -58,13 +61,14 @@ class SegmentedJob:
 
     Args:
         source, target: the recording and the video that is to be.
-        backend: the network; only what it is counts here.
+        backend: the network, or, where that is on other machines, which it is.
         settings: how to clean.
         segment_s: length of a segment in seconds; None for that of the job that is continued, or
             :data:`SEGMENT_S`.
         resume: continue an unfinished job.
         overwrite: replace a target that exists; without ``resume`` also begin an unfinished job
             anew.
+        folder: what is done of it; None for the one beside the target.
 
     Attributes:
         format: of the source.
@@ -79,8 +83,9 @@ class SegmentedJob:
     """
 
     def __init__(
-        self, source: Path, target: Path, backend: Backend, settings: Settings, *,
+        self, source: Path, target: Path, backend: Backend | ModelIdentity, settings: Settings, *,
         segment_s: float | None = None, resume: bool = False, overwrite: bool = False,
+        folder: StateFolder | None = None,
     ) -> None:  # fmt: skip
         self._source, self._target, self._backend = source, target, backend
         self._settings, self._overwrite = settings, overwrite
@@ -91,7 +96,7 @@ class SegmentedJob:
         self._joined = False
         with VideoFileReader(source) as reader:
             self.format: SourceFormat = reader.format
-        self._folder = StateFolder(target)
+        self._folder = folder or StateFolder(target)
         self._folder.lock()
         try:
             self._manifest = self._begin(segment_s, resume=resume)
@@ -111,6 +116,11 @@ class SegmentedJob:
             raise Interrupted(kept) from error
         if kept and isinstance(error, StreamderainError):
             error.args = (f"{error}; {kept}",)
+
+    @property
+    def source(self) -> SourceIdentity:
+        """What the recording is known by."""
+        return self._manifest.source
 
     @property
     def segments(self) -> list[Segment]:
@@ -174,6 +184,7 @@ class SegmentedJob:
             self._folder.save(self._manifest)
             writer.join(pieces, durations)
             writer.finish()
+            self._folder.deliver()
         finally:
             writer.abandon()
             self.notes += writer.notes
@@ -272,10 +283,7 @@ class SegmentedJob:
     def _close(self) -> str | None:
         """Leave the folder, or remove it where it holds nothing of worth; say what is kept."""
         manifest = getattr(self, "_manifest", None)
-        if manifest is None:
-            worthless = [path.name for path in self._folder.path.iterdir()] == ["lock"]
-        else:
-            worthless = self._joined or not self.done
+        worthless = self._folder.is_empty if manifest is None else self._joined or not self.done
         if worthless:
             self._folder.remove()
             return None

@@ -23,7 +23,7 @@ from streamderain.segments.work import SegmentResult, Settings, file_digest
 from streamderain.writers.atomic import AtomicFile, explain_os_error
 
 __all__ = [
-    "FORMAT", "Manifest", "ModelIdentity", "SourceIdentity", "StateFolder", "differences",
+    "FORMAT", "OURS", "Manifest", "ModelIdentity", "SourceIdentity", "StateFolder", "differences",
     "identify_source", "write_json",
 ]  # fmt: skip
 
@@ -33,7 +33,7 @@ FORMAT = 1
 SAMPLES, SAMPLE_BYTES = 16, 65536
 """Parts of a source that are looked at to tell whether it is the same: all of it takes too long."""
 
-_OURS = re.compile(r"manifest\.json|\d{5}\.(nut|json)|\..+\.part-\d+(-\d+)?")
+OURS = re.compile(r"(manifest|delivering)\.json|\d{5}\.(nut|json)|\..+\.part-\d+(-\d+)?")
 """Names of the files that we put into the folder; no other is ever removed."""
 
 
@@ -189,6 +189,16 @@ class StateFolder:
         """Of the manifest."""
         return self.path / "manifest.json"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there may be an unfinished job."""
+        return self.path.exists()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it but our lock."""
+        return [path.name for path in self.path.iterdir()] == ["lock"]
+
     def piece(self, number: int) -> Path:
         """Return the path of a segment's file."""
         return self.path / f"{number:05}.nut"
@@ -277,6 +287,13 @@ class StateFolder:
             return None
         return result if found == (result.bytes, result.sha256) else None
 
+    def deliver(self) -> None:
+        """Put the target, which was joined, where it is to be: here it is there already.
+
+        Raises:
+            OutputError: it can't be put there.
+        """
+
     def clear(self, *, leftovers: bool = False) -> None:
         """Remove what we have put into the folder.
 
@@ -285,7 +302,7 @@ class StateFolder:
         """
         with contextlib.suppress(OSError):
             for path in sorted(self.path.iterdir(), key=lambda path: path.name != "manifest.json"):
-                if _OURS.fullmatch(path.name) and (not leftovers or path.name.startswith(".")):
+                if OURS.fullmatch(path.name) and (not leftovers or path.name.startswith(".")):
                     path.unlink(missing_ok=True)
 
     def remove(self) -> None:
