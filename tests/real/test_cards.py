@@ -9,20 +9,40 @@ from streamderain.inference.precision import multiplies_bytes
 from streamderain.models import available_models
 from tests.real.data import footage
 from tools.evaluate import main
+from tools.training.data import VALIDATION_IDS
+
+PUBLISHED = {"attention-embedding", "dtpnet-narrow", "msdrnet-narrow", "dualstage-narrow"}
+"""Networks that take seconds for a picture: one rain has to do."""
 
 
-def evaluation_of(model, tmp_path):
-    data, found = footage("rain100").parent, tmp_path / "evaluation.json"
-    assert main([str(model), "--data", str(data), "--device", "cpu", "--json", str(found)]) == 0
+def evaluation_of(model, tmp_path, pictures=()):
+    found = tmp_path / "evaluation.json"
+    pictures = pictures or ("--data", str(footage("rain100").parent))
+    assert main([str(model), *pictures, "--device", "cpu", "--json", str(found)]) == 0
     (evaluation,) = json.loads(found.read_text())
     return evaluation
 
 
+def light_rain_alone(tmp_path):
+    folders = []
+    for name in ("light", "clean"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in VALIDATION_IDS:
+            picture = footage("rain100") / name / f"{number:03d}.png"
+            (folder / picture.name).symlink_to(picture)
+        folders.append(str(folder))
+    return "--pairs", *folders
+
+
 @pytest.mark.parametrize("info", available_models(), ids=lambda info: info.name)
 def test_a_card_says_what_its_network_does_to_the_validation_scenes(info, tmp_path):
-    evaluation = evaluation_of(info.name, tmp_path)
+    expected, pictures = info.card.validation, ()
+    if info.name in PUBLISHED:
+        expected, pictures = {"light": expected["light"]}, light_rain_alone(tmp_path)
+    evaluation = evaluation_of(info.name, tmp_path, pictures)
     assert evaluation["sha256"] == info.card.sha256
-    agree(info.card.validation, evaluation)
+    agree(expected, evaluation)
 
 
 @pytest.mark.skipif(
