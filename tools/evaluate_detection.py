@@ -1,13 +1,15 @@
 """Judge what comes after: ``python -m tools.evaluate_detection MODEL... --video FILE...``.
 
 Dry recordings of cameras that stand, in rain that is laid over them. Motion detection (OpenCV's
-MOG2) and, with ``--detector FILE.onnx``, a YOLO-style detector look at each recording dry, rainy
-(the model ``null``) and derained, and are compared with what they say of the dry one.
+MOG2) and, with ``--detector FILE.onnx``, a YOLO or a NanoDet look at each recording rainy (the
+model ``null``), derained, and as the same camera sees it without rain, with its noise and its
+sharpening (``dry``), and are compared with what they say of the recording itself.
 
-False motion is what moves where nothing does in the dry recording, in pixels a frame; true motion
-is the share of what moves there that is found. A threshold trades one for the other, so false
-motion is also told at equal true motion: at that which the rainy recording has with OpenCV's own
-threshold.
+False motion is what is found where OpenCV's own threshold finds nothing in the recording, in pixels
+a frame. True motion is the share found of what surely moves there, by eight standard deviations of
+its background or more: between the two lies what a camera does that adjusts its exposure, which is
+neither. A threshold trades one for the other, so false motion is also told at equal true motion:
+at that which the rainy recording has with OpenCV's own threshold.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import cv2
@@ -25,28 +27,43 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
-from streamderain.errors import InputError, StreamderainError
+from streamderain.errors import InputError, StreamderainError, UsageError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
 from streamderain.inference.derainer import derain
 from streamderain.inference.remembering import remembered
 from streamderain.models import NULL
-from streamderain.rain.simulate import PRESETS, RainSimulator
+from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.video import VideoFileReader
-from tools.detection import SIZES, Agreement, Boxes, YoloDetector, agreement
-from tools.evaluate import open_model
+from tools.detection import SIZES, SURE, Agreement, Boxes, agreement
+from tools.detectors import Detector, open_detector
+from tools.evaluate import DRY, open_model
 from tools.files import write_whole
 
-__all__ = ["DETECTION_SCORES", "DetectionScores", "Motion", "judge_motion", "main", "table"]
+__all__ = [
+    "DETECTION_SCORES",
+    "DetectionScores",
+    "Motion",
+    "Recording",
+    "Truth",
+    "judge",
+    "judge_motion",
+    "main",
+    "table",
+    "truth_of",
+]
 
 FRAMES = 120
 LEARNING = 40
 """Frames in which the background is learnt, and nothing is judged."""
 
-THRESHOLDS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+THRESHOLDS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 OWN = 16.0
 """OpenCV's threshold: squared distance from the background, in variances."""
+
+MOVES = 64.0
+"""Squared distance from which on the recording itself surely moves."""
 
 NEAR = 5
 """Pixels around what moves in the dry recording in which motion is neither true nor false."""
@@ -66,6 +83,23 @@ class Motion:
     false: float
     true: float
     false_at_equal: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A dry recording and what becomes of it, as many frames of each.
+
+    Attributes:
+        clean: the recording itself.
+        dry: as the camera of the rain sees it without rain: with its noise and sharpening.
+        rainy: in rain.
+        fps: frames a second.
+    """
+
+    clean: Sequence[Pixels]
+    dry: Sequence[Pixels]
+    rainy: Sequence[Pixels]
+    fps: float
 
 
 @dataclass(frozen=True)
@@ -105,25 +139,42 @@ def motion_of(frames: Iterable[Pixels], thresholds: Sequence[float] = THRESHOLDS
     return np.array(masks)
 
 
-def shares(masks: Masks, dry: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
-    """Return false pixels a frame and the share of true ones, for each threshold."""
+@dataclass(frozen=True)
+class Truth:
+    """Where a recording itself surely moves and surely doesn't: bool frames×H×W."""
+
+    moves: NDArray[np.bool_]
+    still: NDArray[np.bool_]
+
+
+def truth_of(clean: Iterable[Pixels]) -> Truth:
+    """Return what moves in a dry recording; what is near to that is neither."""
+    perhaps, surely = motion_of(clean, [OWN, MOVES])
     kernel = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
-    near = np.array([cv2.dilate(mask.astype(np.uint8), kernel) > 0 for mask in dry])
-    moving = int(dry.sum())
-    false = [float((found & ~near).sum() / len(dry)) for found in masks]
-    true = [float((found & dry).sum() / moving) if moving else float("nan") for found in masks]
+    near = [cv2.dilate((mask | sure).astype(np.uint8), kernel) > 0
+            for mask, sure in zip(perhaps, surely, strict=True)]  # fmt: skip
+    return Truth(surely, ~np.array(near, bool))
+
+
+def shares(masks: Masks, truth: Truth) -> tuple[list[float], list[float]]:
+    """Return false pixels a frame and the share of true ones, for each threshold."""
+    moving = int(truth.moves.sum())
+    false = [float((found & truth.still).sum() / len(found)) for found in masks]
+    true = [
+        float((found & truth.moves).sum() / moving) if moving else float("nan") for found in masks
+    ]
     return false, true
 
 
-def judge_motion(masks: Masks, dry: NDArray[np.bool_], equal: float) -> Motion:
+def judge_motion(masks: Masks, truth: Truth, equal: float) -> Motion:
     """Compare what moves with what moves in the dry recording.
 
     Args:
         masks: for each of :data:`THRESHOLDS`.
-        dry: frames×H×W, with OpenCV's own threshold.
+        truth: of the same frames.
         equal: the share of true motion at which false motion is told as well.
     """
-    false, true = shares(masks, dry)
+    false, true = shares(masks, truth)
     own = THRESHOLDS.index(OWN)
     order = np.argsort(true)
     shares_found, pixels = np.array(true)[order], np.array(false)[order]
@@ -152,47 +203,76 @@ def derained(backend: Backend, rainy: Sequence[Pixels]) -> Iterator[Pixels]:
 def judge(
     models: Sequence[str],
     open_backend: Callable[[str], Backend],
-    dry: Sequence[Pixels],
-    rainy: Sequence[Pixels],
-    detector: YoloDetector | None,
-    fps: float,
+    recording: Recording,
+    detector: Detector | None = None,
+    sure_from: float = SURE,
 ) -> Iterator[tuple[str, Motion, Agreement | None]]:
-    """Give what becomes of a recording with each of the models, the rainy one first.
+    """Give what becomes of a recording: in rain, without it, and with each of the models.
+
+    Args:
+        models: names as ``open_backend`` takes them; :data:`NULL` comes first in any case.
+        open_backend: loads a network.
+        recording: dry, rainy.
+        detector: looks at it as well; without one there is no agreement.
+        sure_from: the score from which on the detector is sure, 0 to 1.
 
     Raises:
         ModelError: a network or the detector failed.
     """
-    (truth,) = motion_of(dry, [OWN])
-    things = _found(detector, dry)
-    equal = float("nan")
-    for model in [NULL, *(model for model in models if model != NULL)]:
-        with open_backend(model) as backend:
-            frames = list(derained(backend, rainy))
-            name = backend.name
-        masks = motion_of(frames)
-        if model == NULL:
-            equal = shares(masks[THRESHOLDS.index(OWN)][None], truth)[1][0]
+    truth = truth_of(recording.clean)
+    things = _found(detector, recording.clean)
+    (_, (equal,)) = shares(motion_of(recording.rainy, [OWN]), truth)
+    for model in [NULL, DRY, *(model for model in models if model not in (NULL, DRY))]:
+        name, frames = model, recording.dry
+        if model != DRY:
+            with open_backend(model) as backend:
+                name, frames = backend.name, list(derained(backend, recording.rainy))
         agreed = None
         if things is not None:
-            agreed = agreement(things, _found(detector, frames) or [], fps)
-        yield name, judge_motion(masks, truth, equal), agreed
+            found = _found(detector, frames) or []
+            agreed = agreement(things, found, recording.fps, sure_from)
+        yield name, judge_motion(motion_of(frames), truth, equal), agreed
 
 
-def _found(detector: YoloDetector | None, frames: Sequence[Pixels]) -> list[Boxes] | None:
+def _found(detector: Detector | None, frames: Sequence[Pixels]) -> list[Boxes] | None:
     if detector is None:
         return None
     return [detector.find(frame) for frame in frames[LEARNING:]]
 
 
+def recorded(path: Path, skip: int, frames: int, look: RainLook, seed: int) -> Recording:
+    """Read a dry recording and let it rain.
+
+    Raises:
+        InputError: it can't be read, or is too short.
+    """
+    with VideoFileReader(path) as reader:
+        clean = [frame.pixels for frame in islice(reader, skip, skip + frames)]
+        fps = float(reader.format.frame_rate or 25)
+    if len(clean) <= LEARNING:
+        raise InputError(
+            f"{path} has {len(clean)} frames from number {skip} on; {LEARNING + 1} are needed"
+        )
+    height, width = clean[0].shape[:2]
+    dry, rainy = (
+        [weather.rain_on(frame) for frame in clean]
+        for weather in (
+            RainSimulator(height, width, seen, fps=fps, seed=seed)
+            for seen in (replace(look, rate_mm_h=0.0), look)
+        )
+    )
+    return Recording(clean, dry, rainy, fps)
+
+
 def table(found: Sequence[DetectionScores]) -> str:
-    """Return the scores as Markdown tables; less is of what the rainy recording has."""
-    rainy = {(item.footage, item.rain): item.motion for item in found if item.model == NULL}
+    """Return the scores as Markdown tables; less, and points, are against the rainy recording."""
+    rainy = {(item.footage, item.rain): item for item in found if item.model == NULL}
     lines = [
         "| recording | rain | model | false motion | true motion | false at equal true | less |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for item in found:
-        before = rainy[item.footage, item.rain].false_at_equal
+        before = rainy[item.footage, item.rain].motion.false_at_equal
         less = 1 - item.motion.false_at_equal / before if before else float("nan")
         lines.append(
             f"| {item.footage} | {item.rain} | {item.model} | {item.motion.false:,.0f} "
@@ -204,20 +284,27 @@ def table(found: Sequence[DetectionScores]) -> str:
         sizes = " | ".join(f"recall, {name}" for name, _ in SIZES)
         lines += [
             "",
-            f"| recording | rain | model | AP at 0.5 | {sizes} | false alarms a minute |",
-            "| --- " * (5 + len(SIZES)) + "|",
+            "| recording | rain | model | AP at 0.5 | to the rainy one "
+            f"| {sizes} | false alarms a minute |",
+            "| --- " * (6 + len(SIZES)) + "|",
         ]
     for item, agreed in detected:
         recall = " | ".join(_percent(agreed.recall[name]) for name, _ in SIZES)
+        unhelped = rainy[item.footage, item.rain].detector
+        gain = agreed.ap - unhelped.ap if unhelped is not None else float("nan")
         lines.append(
-            f"| {item.footage} | {item.rain} | {item.model} | {_percent(agreed.ap)} | {recall} "
-            f"| {agreed.alarms_a_minute:.1f} |"
+            f"| {item.footage} | {item.rain} | {item.model} | {_percent(agreed.ap)} "
+            f"| {_points(gain)} | {recall} | {agreed.alarms_a_minute:.1f} |"
         )
     return "\n".join(lines)
 
 
 def _percent(share: float) -> str:
     return "–" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _points(gain: float) -> str:
+    return "–" if np.isnan(gain) else f"{100 * gain:+.1f}"
 
 
 def _number(value: float) -> str:
@@ -235,43 +322,35 @@ def main(arguments: list[str] | None = None) -> int:
         "--rain", action="append", choices=sorted(PRESETS), help="again for more; default: heavy"
     )
     parser.add_argument("--veil", action="store_true", help="the veil of that rain as well")
-    parser.add_argument("--detector", type=Path, help="a YOLO-style .onnx")
+    parser.add_argument("--detector", type=Path, help="an .onnx: a YOLO, or a NanoDet")
+    parser.add_argument(
+        "--sure", type=float, default=SURE,
+        help=f"score from which on it is sure, and alarms; default: {SURE}",
+    )  # fmt: skip
     parser.add_argument("--skip", type=int, default=0, help="frames at the beginning")
     parser.add_argument("--frames", type=int, default=FRAMES, help=f"of each; default: {FRAMES}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
-    parser.add_argument("--json", type=Path, help="write the scores to this file")
+    parser.add_argument("--json", type=Path, help="write the scores to this file, as they come")
     args = parser.parse_args(arguments)
     found: list[DetectionScores] = []
     try:
-        detector = None if args.detector is None else YoloDetector(args.detector)
-        for path in args.video:
-            with VideoFileReader(path) as reader:
-                frames = islice(reader, args.skip, args.skip + args.frames)
-                dry = [frame.pixels for frame in frames]
-                fps = float(reader.format.frame_rate or 25)
-            if len(dry) <= LEARNING:
-                raise InputError(
-                    f"{path} has {len(dry)} frames from number {args.skip} on; {LEARNING + 1} are "
-                    "needed"
-                )
-            for rain in args.rain or ["heavy"]:
-                look = PRESETS[rain] if args.veil else replace(PRESETS[rain], distance_m=0.0)
-                height, width = dry[0].shape[:2]
-                weather = RainSimulator(height, width, look, fps=fps, seed=args.seed)
-                rainy = [weather.rain_on(frame) for frame in dry]
-                judged = judge(
-                    args.models, lambda model: open_model(model, args.device, args.backend), dry,
-                    rainy, detector, fps,
-                )  # fmt: skip
-                found += [
-                    DetectionScores(name, path.stem, rain, motion, agreed)
-                    for name, motion, agreed in judged
-                ]
+        if not 0 < args.sure <= 1:
+            raise UsageError(f"--sure {args.sure} is no score: give one above 0, at most 1")
+        detector = None if args.detector is None else open_detector(args.detector)
+        for path, rain in product(args.video, args.rain or ["heavy"]):
+            look = PRESETS[rain] if args.veil else replace(PRESETS[rain], distance_m=0.0)
+            recording = recorded(path, args.skip, args.frames, look, args.seed)
+            judged = judge(
+                args.models, lambda model: open_model(model, args.device, args.backend),
+                recording, detector, args.sure,
+            )  # fmt: skip
+            for name, motion, agreed in judged:
+                found.append(DetectionScores(name, path.stem, rain, motion, agreed))
+                if args.json is not None:  # it takes long, and what is known is kept
+                    write_whole(args.json, DETECTION_SCORES.dump_json(found, indent=2) + b"\n")
         print(table(found))
-        if args.json is not None:
-            write_whole(args.json, DETECTION_SCORES.dump_json(found, indent=2) + b"\n")
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
