@@ -64,18 +64,22 @@ def test_adding_a_camera_never_takes_the_place_of_another(opened, service):
 
 
 def test_a_rate_tells_what_comes_and_what_leaves_where_they_differ(opened, service):
-    camera = {"source": "scene:heavy?size=160x90&fps=20", "max_fps": 3}
-    service.ask("PUT", "cameras/slow", camera)
+    scene = "scene:heavy?size=160x90"
+    service.ask("PUT", "cameras/slow", {"source": f"{scene}&fps=20", "max_fps": 3})
+    service.ask("PUT", "cameras/calm", {"source": f"{scene}&fps=2"})
     try:
         with Visit(opened, service.address) as visit:
-            words = visit.page.get_by_text(re.compile(r"^([6-9]|1\d|2\d)(\.\d)? in, (2\.\d|3|3\.\d) out$"))
+            two_rates = r"^([6-9]|[12]\d)(\.\d)? in, (2\.\d|3|3\.\d) out$"  # or a busy machine's
+            words = visit.page.get_by_text(re.compile(two_rates))
             words.wait_for(timeout=20_000)
-            assert re.search(r"\d fps", tile(visit.page, "gate").inner_text())
+            calm = tile(visit.page, "calm").get_by_text(re.compile(r"^(1\.\d|2|2\.\d) fps$"))
+            calm.wait_for(timeout=20_000)
             visit.page.goto(f"{service.address}#/camera/slow")
             words.wait_for(timeout=20_000)
             assert visit.complaints == []
     finally:
         service.ask("DELETE", "cameras/slow")
+        service.ask("DELETE", "cameras/calm")
 
 
 def test_a_change_keeps_user_and_password_unless_the_camera_is_elsewhere(opened, service):
