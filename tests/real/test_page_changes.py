@@ -65,11 +65,11 @@ def test_adding_a_camera_never_takes_the_place_of_another(opened, service):
 
 def test_a_rate_tells_what_comes_and_what_leaves_where_they_differ(opened, service):
     scene = "scene:heavy?size=160x90"
-    service.ask("PUT", "cameras/slow", {"source": f"{scene}&fps=20", "max_fps": 3})
+    service.ask("PUT", "cameras/slow", {"source": f"{scene}&fps=10", "max_fps": 1})
     service.ask("PUT", "cameras/calm", {"source": f"{scene}&fps=2"})
     try:
         with Visit(opened, service.address) as visit:
-            two_rates = r"^([6-9]|[12]\d)(\.\d)? in, (2\.\d|3|3\.\d) out$"  # or a busy machine's
+            two_rates = r"^([2-9]|\d\d)(\.\d)? in, (0\.\d|1|1\.\d) out$"
             words = visit.page.get_by_text(re.compile(two_rates))
             words.wait_for(timeout=20_000)
             calm = tile(visit.page, "calm").get_by_text(re.compile(r"^(1\.\d|2|2\.\d) fps$"))
