@@ -189,7 +189,9 @@ def _quality_options(
     elif preset:
         options["preset"] = preset
     if encoder == "libx265":
-        options["x265-params"] = "log-level=error"  # it writes to the terminal by itself
+        # It writes to the terminal by itself; and what it says of itself in the header differs from
+        # machine to machine, so that segments of several could not be joined.
+        options["x265-params"] = "log-level=error:info=0"
     return options
 
 
