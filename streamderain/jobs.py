@@ -219,6 +219,8 @@ def _may_be_several(name: str) -> bool:
 
 
 def _file_job(path: Place, output: str | None, word: str, *, into_folder: bool) -> Job:
+    if output is None:
+        check_target(path)
     if not _exists(path):
         raise InputError(f"{path} does not exist; check the name")
     picture = path.suffix.lower() in PICTURE_SUFFIXES
@@ -226,7 +228,6 @@ def _file_job(path: Place, output: str | None, word: str, *, into_folder: bool) 
     if output == PIPE:
         return Job(kind, (path,), ())
     if output is None:
-        check_target(path)
         target = path.with_name(_marked(path, word, picture=picture))
     elif into_folder:
         target = place_of(output) / _name_in_folder(path, word, picture=picture)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import InputError, StreamderainError, UsageError
 
 if TYPE_CHECKING:
     from streamderain.evidence import Verified
@@ -70,6 +70,7 @@ def _verified(output: str, evidence: str | None, source: str | None, key: Path |
     from streamderain.evidence import evidence_path, verify
     from streamderain.storage.address import RemotePath, place_of
     from streamderain.storage.copies import SourceCache
+    from streamderain.storage.files import Store
 
     place = place_of(output)
     if evidence is not None:
@@ -78,6 +79,8 @@ def _verified(output: str, evidence: str | None, source: str | None, key: Path |
         beside = place.with_name(evidence_path(Path(place.name)).name)
     else:
         beside = evidence_path(place)
+    if isinstance(beside, RemotePath) and Store(beside).info(beside) is None:
+        raise InputError(f"there is no evidence at {beside}; clean writes it with --evidence")
     copies: list[tuple[Path, str]] = []
     with ExitStack() as stack:
 

@@ -121,6 +121,7 @@ class SourceCache:
                         return descriptor
                 except BaseException:
                     os.close(descriptor)
+                    _remove_unused(lock)
                     raise
                 os.close(descriptor)  # removed by somebody between two locks: once more
         except OSError as error:

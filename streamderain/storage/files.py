@@ -1,7 +1,7 @@
 """Files in stores: looked at, fetched whole, delivered whole or not at all; through fsspec.
 
-What fsspec's packages retry by themselves is retried there; whatever still doesn't get through is
-tried three times in all.
+The packages for object stores try again by themselves, several times; for the others that is done
+here, three times in all.
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ class Store:
                     self._fs = fsspec.core.url_to_fs(place.address)[0]
                 return action()
             except Exception as error:  # noqa: BLE001 - each package has errors of its own
-                if again < TRIES and is_passing(error):
+                if again < TRIES and self.scheme not in WHOLE and is_passing(error):
                     self._sleep(FIRST_PAUSE_S * 2 ** (again - 1))
                     continue
                 said = explain(error, place, writing=writing, local=local)
