@@ -14,6 +14,7 @@ from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames, take
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
+from streamderain.inference.grey import greyed
 from streamderain.inference.memory import Portions, run_in_portions
 from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import check_lookahead, remembered
@@ -39,7 +40,7 @@ def derain(
             (:func:`portions_for`).
 
     Returns:
-        uint8 N×H×W×3.
+        uint8 N×H×W×3; grey where a picture is grey (``streamderain/inference/grey.py``).
 
     Raises:
         ModelMemoryError: not even a small tile fits into memory.
@@ -50,8 +51,11 @@ def derain(
         portion = portions.choose(len(pictures), *pictures[0].shape[:2])
         if portion.frames == len(pictures) and portion.plan.count == 1:
             with contextlib.suppress(ModelMemoryError):  # then it is tried in portions
-                return backend.run_apart(pictures, given_priors(backend.inputs, pictures, priors))
-    return run_stacked(backend, stacked(backend.inputs, pictures, priors), portions)
+                priors = given_priors(backend.inputs, pictures, priors)
+                return greyed(backend.run_apart(pictures, priors), pictures)
+    return greyed(
+        run_stacked(backend, stacked(backend.inputs, pictures, priors), portions), pictures
+    )
 
 
 def portions_for(backend: Backend) -> Portions:
