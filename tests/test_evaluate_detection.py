@@ -24,6 +24,7 @@ from tools.evaluate_detection import (
     judge_motion,
     main,
     motion_of,
+    scenes_of,
     table,
     truth_of,
 )
@@ -65,7 +66,9 @@ def judged(dry, rainy, shown, detector=None):
     def open_backend(model):
         return NullBackend() if model == "null" else Shows(shown)
 
-    return list(judge(["shows"], open_backend, Recording(dry, dry, rainy, 25.0), detector))
+    return list(
+        judge(["shows"], open_backend, Recording(dry, dry, rainy, [0] * len(dry), 25.0), detector)
+    )
 
 
 def test_the_dry_recording_itself_has_no_false_motion_and_all_the_true(film):
@@ -94,7 +97,7 @@ def test_a_network_that_removes_what_moves_is_not_praised_for_it(film):
 
 
 def test_a_higher_threshold_finds_less(film):
-    masks = motion_of(film[1])
+    masks = motion_of(film[1], [0] * len(film[1]))
     assert masks.shape == (len(THRESHOLDS), 12, 90, 160)
     found = masks.sum(axis=(1, 2, 3))
     assert (np.diff(found) <= 0).all()
@@ -103,7 +106,8 @@ def test_a_higher_threshold_finds_less(film):
 
 def test_where_nothing_moves_there_is_no_share(film):
     dry = [film[0][0]] * len(film[0])
-    found = judge_motion(motion_of(dry), truth_of(dry), float("nan"))
+    scenes = [0] * len(dry)
+    found = judge_motion(motion_of(dry, scenes), truth_of(dry, scenes), float("nan"))
     assert np.isnan(found.true)
     assert found.false == 0
 
@@ -115,12 +119,22 @@ def test_a_camera_that_adjusts_its_exposure_is_no_motion_that_could_be_missed_or
     still[LEARNING + 4 :] += 6  # between four and eight standard deviations of it
     still[LEARNING + 4 :, 30:60, 60:90] += 60  # what really moves
     frames = np.clip(still, 0, 255).astype(np.uint8)
-    truth = truth_of(list(frames))
+    truth = truth_of(list(frames), [0] * len(frames))
     moves = truth.moves[4]
     assert moves[30:60, 60:90].mean() > 0.9
     assert moves.sum() < 1.3 * 30 * 30
     assert truth.still[3].mean() > 0.9
     assert truth.still[4].mean() < 0.3
+
+
+def test_after_a_cut_another_background_is_learnt_and_nothing_is_judged(film):
+    one, other = film[0][0], film[0][0][:, ::-1].copy()
+    shown = [one] * (LEARNING + 2) + [other] * (LEARNING + 3)
+    scenes = scenes_of(shown)
+    assert scenes == [0] * (LEARNING + 2) + [1] * (LEARNING + 3)
+    masks = motion_of(shown, scenes)
+    assert masks.shape[1] == 2 + 3
+    assert not masks.any()
 
 
 def test_overlaps_are_those_of_areas():

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice, product
+from itertools import groupby, islice, product
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,7 @@ from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
 from streamderain.inference.derainer import derain
+from streamderain.inference.past import TemporalPrior
 from streamderain.inference.remembering import remembered
 from streamderain.models import NULL
 from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
@@ -56,7 +58,7 @@ __all__ = [
 
 FRAMES = 120
 LEARNING = 40
-"""Frames in which the background is learnt, and nothing is judged."""
+"""Frames of each scene in which its background is learnt, and no motion is judged."""
 
 THRESHOLDS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 OWN = 16.0
@@ -93,12 +95,14 @@ class Recording:
         clean: the recording itself.
         dry: as the camera of the rain sees it without rain: with its noise and sharpening.
         rainy: in rain.
+        scenes: the number of each frame's scene; after a cut, it is another one.
         fps: frames a second.
     """
 
     clean: Sequence[Pixels]
     dry: Sequence[Pixels]
     rainy: Sequence[Pixels]
+    scenes: Sequence[int]
     fps: float
 
 
@@ -122,21 +126,33 @@ Masks = NDArray[np.bool_]
 """What moves, thresholds×frames×H×W, after the background is learnt."""
 
 
-def motion_of(frames: Iterable[Pixels], thresholds: Sequence[float] = THRESHOLDS) -> Masks:
-    """Return what moves in a recording, for each threshold."""
-    learnt = [
-        cv2.createBackgroundSubtractorMOG2(500, threshold, detectShadows=True)
-        for threshold in thresholds
-    ]
+def motion_of(
+    frames: Iterable[Pixels], scenes: Iterable[int], thresholds: Sequence[float] = THRESHOLDS
+) -> Masks:
+    """Return what moves in a recording, for each threshold; each scene's background is its own."""
     masks: list[list[NDArray[np.bool_]]] = [[] for _ in thresholds]
-    for index, frame in enumerate(frames):
-        smooth = cv2.GaussianBlur(frame, (5, 5), 0)
-        for subtractor, found in zip(learnt, masks, strict=True):
-            moves = (subtractor.apply(smooth) == 255).astype(np.uint8)  # 127 is a shadow
-            if index >= LEARNING:
-                opened = cv2.morphologyEx(moves, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-                found.append(np.asarray(opened, bool))
+    for _, shown in groupby(zip(frames, scenes, strict=True), key=lambda item: item[1]):
+        learnt = [
+            cv2.createBackgroundSubtractorMOG2(500, threshold, detectShadows=True)
+            for threshold in thresholds
+        ]
+        for index, (frame, _) in enumerate(shown):
+            smooth = cv2.GaussianBlur(frame, (5, 5), 0)
+            for subtractor, found in zip(learnt, masks, strict=True):
+                moves = (subtractor.apply(smooth) == 255).astype(np.uint8)  # 127 is a shadow
+                if index >= LEARNING:
+                    opened = cv2.morphologyEx(moves, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+                    found.append(np.asarray(opened, bool))
     return np.array(masks)
+
+
+def scenes_of(clean: Iterable[Pixels]) -> list[int]:
+    """Return the number of each frame's scene, as the networks' memory tells them apart."""
+    past, scenes = TemporalPrior(), []
+    for frame in clean:
+        past.follow(frame)
+        scenes.append(past.scene)
+    return scenes
 
 
 @dataclass(frozen=True)
@@ -147,9 +163,9 @@ class Truth:
     still: NDArray[np.bool_]
 
 
-def truth_of(clean: Iterable[Pixels]) -> Truth:
+def truth_of(clean: Iterable[Pixels], scenes: Iterable[int]) -> Truth:
     """Return what moves in a dry recording; what is near to that is neither."""
-    perhaps, surely = motion_of(clean, [OWN, MOVES])
+    perhaps, surely = motion_of(clean, scenes, [OWN, MOVES])
     kernel = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
     near = [cv2.dilate((mask | sure).astype(np.uint8), kernel) > 0
             for mask, sure in zip(perhaps, surely, strict=True)]  # fmt: skip
@@ -176,11 +192,11 @@ def judge_motion(masks: Masks, truth: Truth, equal: float) -> Motion:
     """
     false, true = shares(masks, truth)
     own = THRESHOLDS.index(OWN)
-    order = np.argsort(true)
-    shares_found, pixels = np.array(true)[order], np.array(false)[order]
+    # From the highest threshold on both rise; of those that find as much, the first is the best.
+    found, first = np.unique(true[::-1], return_index=True)
     at_equal = float("nan")
-    if shares_found[0] <= equal <= shares_found[-1]:
-        at_equal = float(np.interp(equal, shares_found, pixels))
+    if found[0] <= equal <= found[-1]:
+        at_equal = float(np.interp(equal, found, np.array(false[::-1])[first]))
     return Motion(false[own], true[own], at_equal)
 
 
@@ -219,9 +235,9 @@ def judge(
     Raises:
         ModelError: a network or the detector failed.
     """
-    truth = truth_of(recording.clean)
+    truth = truth_of(recording.clean, recording.scenes)
     things = _found(detector, recording.clean)
-    (_, (equal,)) = shares(motion_of(recording.rainy, [OWN]), truth)
+    (_, (equal,)) = shares(motion_of(recording.rainy, recording.scenes, [OWN]), truth)
     for model in [NULL, DRY, *(model for model in models if model not in (NULL, DRY))]:
         name, frames = model, recording.dry
         if model != DRY:
@@ -231,7 +247,7 @@ def judge(
         if things is not None:
             found = _found(detector, frames) or []
             agreed = agreement(things, found, recording.fps, sure_from)
-        yield name, judge_motion(motion_of(frames), truth, equal), agreed
+        yield name, judge_motion(motion_of(frames, recording.scenes), truth, equal), agreed
 
 
 def _found(detector: Detector | None, frames: Sequence[Pixels]) -> list[Boxes] | None:
@@ -249,9 +265,12 @@ def recorded(path: Path, skip: int, frames: int, look: RainLook, seed: int) -> R
     with VideoFileReader(path) as reader:
         clean = [frame.pixels for frame in islice(reader, skip, skip + frames)]
         fps = float(reader.format.frame_rate or 25)
-    if len(clean) <= LEARNING:
+    scenes = scenes_of(clean)
+    longest = max(Counter(scenes).values(), default=0)
+    if longest <= LEARNING:
         raise InputError(
-            f"{path} has {len(clean)} frames from number {skip} on; {LEARNING + 1} are needed"
+            f"{path} has no scene of more than {longest} frames in the {len(clean)} from number "
+            f"{skip} on; {LEARNING + 1} are needed"
         )
     height, width = clean[0].shape[:2]
     dry, rainy = (
@@ -261,7 +280,7 @@ def recorded(path: Path, skip: int, frames: int, look: RainLook, seed: int) -> R
             for seen in (replace(look, rate_mm_h=0.0), look)
         )
     )
-    return Recording(clean, dry, rainy, fps)
+    return Recording(clean, dry, rainy, scenes, fps)
 
 
 def table(found: Sequence[DetectionScores]) -> str:
