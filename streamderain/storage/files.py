@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,11 @@ WHOLE = frozenset(
 )  # fmt: skip
 """Stores where an object appears under its name when all of it is there, and not before."""
 
-CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs"})
-"""Stores that can be asked to write an object only where there is none, also a large one."""
+CREATING: Mapping[str, Mapping[str, object]] = {
+    **{scheme: {"mode": "create"} for scheme in ("s3", "s3a", "gs", "gcs")},
+    **{scheme: {"overwrite": False} for scheme in ("az", "abfs", "abfss", "adl")},
+}
+"""How stores are asked to write an object only where there is none."""
 
 _Result = TypeVar("_Result")
 
@@ -170,7 +173,7 @@ class Store:
         if not overwrite and self.info(place) is not None:
             raise explain(FileExistsError(), place, writing=True)
         if self.scheme in WHOLE:
-            kept = {"mode": "create"} if self.scheme in CONDITIONAL and not overwrite else {}
+            kept = {} if overwrite else CREATING.get(self.scheme, {})
             self._write(
                 place, lambda: self._fs.put_file(str(path), self._path(place), **kept), local=path
             )

@@ -17,6 +17,9 @@ pytest.importorskip("flask_cors", reason="moto's server needs flask and flask-co
 import fsspec
 
 from streamderain.cli import main
+from streamderain.errors import OutputError
+from streamderain.storage.address import place_of
+from streamderain.storage.files import Store
 from tests.clips import frame_times, planes
 from tests.real.s3 import closed_port, s3_server
 from tests.showers import make_shower
@@ -195,6 +198,15 @@ def test_nothing_half_written_is_ever_seen(bucket, rain):
     new = bucket.info("bucket/clean/rain.mp4")["size"]
     assert seen <= {rain.stat().st_size, new}
     assert len(seen | {new}) == 2
+
+
+def test_what_has_appeared_meanwhile_is_not_replaced(bucket, rain, monkeypatch):
+    place = place_of("s3://bucket/clean/rain.mp4")
+    monkeypatch.setattr(Store, "info", lambda *_: None)  # who looked saw nothing yet
+    bucket.pipe_file("bucket/clean/rain.mp4", b"theirs")
+    with pytest.raises(OutputError, match="already exists"):
+        Store(place).deliver(rain, place, overwrite=False)
+    assert bucket.cat_file("bucket/clean/rain.mp4") == b"theirs"
 
 
 @pytest.mark.parametrize(
