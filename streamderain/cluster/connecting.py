@@ -88,7 +88,8 @@ def connected(
             ray.shutdown()
             raise ClusterError(_explained(found, error)) from error
     try:
-        yield ray
+        with _hushed():
+            yield ray
     finally:
         ray.shutdown()
 
@@ -182,6 +183,22 @@ def _explained(address: str, error: Exception) -> str:
         return f"{_CLIENT} needs more of Ray; pip install 'ray[client]', or use HOST:PORT on a node"
     first = next(iter(text.strip().splitlines()), type(error).__name__).rstrip(". ")
     return f"the Ray cluster at {address} can't be joined ({first}); see 'ray status' there"
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what Ray tells of lost nodes from standard output, which may be read by a program.
+
+    It is written there whatever ``log_to_driver`` says; the debugger of Ray hushes it so as well.
+    """
+    from ray._private import worker
+
+    before = getattr(worker, "_worker_logs_enabled", True)
+    worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = before
 
 
 @contextmanager

@@ -164,9 +164,10 @@ class _Batch:
             video.stop()
         kept = [video.kept for video in self._videos.values() if video.kept]
         if kept and kind is not None and issubclass(kind, KeyboardInterrupt):
+            count, videos = sum(kept), len(kept)
             raise Interrupted(
-                f"{sum(kept)} segment{'s' * (sum(kept) != 1)} of {len(kept)} "
-                f"video{'s' * (len(kept) != 1)} are kept, and --resume continues there"
+                f"{count} segment{'s' * (count != 1)} of {videos} video{'s' * (videos != 1)} "
+                f"{'is' if count == 1 else 'are'} kept, and --resume continues there"
             )
 
     def run(self, workers: int) -> list[JobReport]:
@@ -293,6 +294,11 @@ class _Batch:
                 )
         else:
             video, number = event.work
+            node = event.worker.said.node if event.worker.said else "?"
+            self._tells.note(
+                f"a worker on node {node} was lost ({event.reason}); segment {number} of "
+                f"{self._jobs[video].name} is cleaned again"
+            )
             again = self._schedule.lost(video, number, blamed=event.blamed)
             if not again:
                 self._fail(

@@ -243,11 +243,10 @@ class Workers:
                 "version there, with the same extras"
             )
             return
-        blamed = worker.said is None or self._is_well(worker.said.node_id)
-        yield Lost(worker, work, blamed, _short(error))
-
-    def _is_well(self, node_id: str) -> bool:
-        return any(node["NodeID"] == node_id and node["Alive"] for node in self._ray.nodes())
+        # Ray says so of a process on a node that is well; of others it says that they can't be
+        # reached, or that the node is gone.
+        blamed = "its worker process has died" in str(error)
+        yield Lost(worker, work, blamed, _short(error) if blamed else "its node is gone")
 
 
 class _Cleaner(Cleaner):
@@ -278,8 +277,6 @@ def _unexpected(error: Exception) -> str:
 
 
 def _short(error: Exception) -> str:
-    """Return what Ray says of a worker that is lost, without its ids."""
-    text = " ".join(str(error).split())
-    if "OOM" in text or "out of memory" in text.lower() or "low on memory" in text:
-        return "it was out of memory"
-    return "its process ended"
+    """Return what Ray says of a worker that has ended, without its ids and guesses."""
+    low = "running low on memory" in str(error)
+    return "its node ran out of memory" if low else "its process ended"
