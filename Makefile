@@ -47,5 +47,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,service,test,dev,docs]'
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,service,ray,test,dev,docs]'
 	touch $@ $(VENV)/.demo

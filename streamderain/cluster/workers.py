@@ -278,5 +278,5 @@ def _unexpected(error: Exception) -> str:
 
 def _short(error: Exception) -> str:
     """Return what Ray says of a worker that has ended, without its ids and guesses."""
-    low = "running low on memory" in str(error)
+    low = "NODE_OUT_OF_MEMORY" in str(error)
     return "its node ran out of memory" if low else "its process ended"
