@@ -416,6 +416,28 @@ def test_a_job_goes_on_with_what_the_store_has(memory, tmp_path, capsys, monkeyp
     assert len(planes(tmp_path / "stored.mp4")) == 100
 
 
+@pytest.mark.parametrize("segments", [0, 1])
+def test_who_has_lost_the_claim_stops_and_touches_nothing(segments, memory, tmp_path, capsys,
+                                                          monkeypatch):  # fmt: skip
+    clip = make_clip(tmp_path / "gate.mp4", frames=60, options={"g": "10"})
+    source = put(memory, clip, "/cam/gate.mp4")
+    state = "/clean/gate.mp4.streamderain"
+    accept = SegmentedJob.accept
+
+    def accepting(self, result):
+        if len(self.done) == segments:  # slept for too long, and another one has begun
+            memory.pipe_file(f"{state}/lock", b'{"token": "theirs", "host": "other", "pid": 7}')
+            memory.pipe_file(f"{state}/manifest.json", b"theirs")
+        accept(self, result)
+
+    monkeypatch.setattr(SegmentedJob, "accept", accepting)
+    assert clean(source, "-o", "memory://clean/gate.mp4", "--segment", "0.8s") == 1
+    assert "is being written by another process (7 on other)" in capsys.readouterr().err
+    assert memory.cat_file(f"{state}/manifest.json") == b"theirs"
+    assert b"theirs" in memory.cat_file(f"{state}/lock")
+    assert not memory.exists("/clean/gate.mp4")
+
+
 def test_who_was_killed_after_delivering_is_only_tidied_up_after(memory, tmp_path, monkeypatch):
     source = put(
         memory, make_clip(tmp_path / "gate.mp4", frames=60, options={"g": "10"}), "/cam/gate.mp4"

@@ -145,6 +145,14 @@ class Claim:
             raise self._refusal(found)
         self._taken = True
 
+    def is_ours(self) -> bool:
+        """Say whether it is still ours; no where that can't be found out."""
+        try:
+            self.check()
+        except StreamderainError:
+            return False
+        return True
+
     def release(self) -> None:
         """Let others in; harmless twice, and where it isn't ours."""
         self._stop.set()

@@ -50,7 +50,8 @@ class FileInfo:
 
     Attributes:
         bytes: its size, or None where the store doesn't say.
-        modified_ns: when it was last changed, nanoseconds since 1970; 0 where it doesn't say.
+        modified_ns: when it was last changed, nanoseconds since 1970, to the second; 0 where it
+            doesn't say.
         version: whatever else tells one content from another, as an ETag; may be empty.
     """
 
@@ -354,10 +355,11 @@ def check_schemes(places: list[RemotePath]) -> None:
 
 
 def _nanoseconds(value: object) -> int:
+    """Return a time to the second: asked in another way, a store may tell no more than that."""
     if isinstance(value, datetime.datetime):
-        return round(value.timestamp() * 1000) * 1_000_000
+        value = value.timestamp()
     if isinstance(value, int | float):
-        return round(value * 1000) * 1_000_000
+        return int(value) * 1_000_000_000
     if isinstance(value, str):
         with suppress(ValueError):
             return _nanoseconds(datetime.datetime.fromisoformat(value))

@@ -141,12 +141,14 @@ class StoredState(StateFolder):
         self.was_delivered = True
 
     def clear(self, *, leftovers: bool = False) -> None:
-        """Remove what we have put into the folder, here and in the store.
+        """Remove what we have put into the folder, here and, as long as it is ours, in the store.
 
         Raises:
             OutputError: the store doesn't allow it.
         """
         super().clear(leftovers=leftovers)
+        if not self._claim.is_ours():  # what is there now is of whoever has taken it
+            return
         for name in sorted(self._names(), key=lambda name: name != "manifest.json"):
             if OURS.fullmatch(name) and (not leftovers or name.startswith(".")):
                 self._store.remove(self.address / name)
