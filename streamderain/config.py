@@ -7,16 +7,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
 
-from streamderain.arguments import parse_bitrate, parse_duration, parse_size
+from streamderain.arguments import parse_bitrate, parse_size
+from streamderain.clusterconfig import ClusterConfig
+from streamderain.configtypes import Curve, Seconds, Strict, TransportAddress
 from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.inference.gate import GateConfig
@@ -36,15 +36,6 @@ __all__ = [
 ]
 
 CAMERA_ID = r"^[A-Za-z0-9._-]{1,64}$"
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-    return value
 
 
 def _size(value: object) -> object:
@@ -76,26 +67,6 @@ def _push_address(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    scheme, _, rest = value.partition("://")
-    if scheme not in ("tcp", "ipc") or not rest:
-        raise ValueError("an address is tcp://HOST:PORT or ipc:///PATH")
-    if scheme == "tcp" and not rest.rpartition(":")[2].isdigit():
-        raise ValueError("an address over tcp ends in a port, e.g. tcp://127.0.0.1:5555")
-    return value
-
-
-Seconds = Annotated[
-    float,
-    BeforeValidator(_seconds),
-    Field(gt=0, le=86400),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}],
-            "description": "seconds, or text like 500ms, 10s, 2m, 1h",
-        }
-    ),
-]
 PictureSize = Annotated[
     tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]],
     BeforeValidator(_size),
@@ -104,24 +75,11 @@ PictureSize = Annotated[
 CameraId = Annotated[str, StringConstraints(pattern=CAMERA_ID)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Curve(_Strict):
-    """Encryption and access by keys, made with ``streamderain keys``."""
-
-    secret_key: Path
-    """File with the publisher's secret key, ``server.key_secret``."""
-    clients: Path | None = None
-    """Folder with the public keys of those who may read; without it, who knows the server's may."""
-
-
-class ZeroMqOutput(_Strict):
+class ZeroMqOutput(Strict):
     """Publish frames over ZeroMQ; see docs/wire.md."""
 
     type: Literal["zeromq"] = "zeromq"
-    address: Annotated[str, AfterValidator(_address)] = "tcp://127.0.0.1:5555"
+    address: TransportAddress = "tcp://127.0.0.1:5555"
     """Where subscribers connect: tcp://HOST:PORT, or ipc:///PATH on this machine."""
     pattern: Literal["pub", "push"] = "pub"
     """pub gives every subscriber every frame, push gives each frame to one worker."""
@@ -148,7 +106,7 @@ class ZeroMqOutput(_Strict):
         return "raw" if self.address.startswith("ipc:") else "jpeg"
 
 
-class RecordOutput(_Strict):
+class RecordOutput(Strict):
     """Record the clean video in segments that are whole and playable even after a crash."""
 
     type: Literal["record"] = "record"
@@ -168,7 +126,7 @@ class RecordOutput(_Strict):
     """Frames that may wait to be encoded."""
 
 
-class RtspOutput(_Strict):
+class RtspOutput(Strict):
     """Push the clean video to an RTSP server, where recorders take it like any camera."""
 
     type: Literal["rtsp"] = "rtsp"
@@ -207,7 +165,7 @@ class RtspOutput(_Strict):
 Output = Annotated[ZeroMqOutput | RecordOutput | RtspOutput, Field(discriminator="type")]
 
 
-class Gate(_Strict):
+class Gate(Strict):
     """When frames go to the network at all: what shows no rain is published as it came."""
 
     always: bool = False
@@ -231,7 +189,7 @@ class Gate(_Strict):
         return None if self.always else GateConfig(self.wet, self.dry, self.hold)
 
 
-class CameraDefaults(_Strict):
+class CameraDefaults(Strict):
     """What every camera does unless it says otherwise."""
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -271,7 +229,7 @@ class CameraDefaults(_Strict):
     """Begin a file anew at its end."""
     pace: bool = True
     """Play a file at its own speed; false plays it as fast as it can be cleaned."""
-    outputs: Annotated[list[Output], Field(min_length=1)] = [ZeroMqOutput()]
+    outputs: list[Output] = Field(default=[ZeroMqOutput()], min_length=1)
     """Where the frames go."""
 
     @model_validator(mode="after")
@@ -310,7 +268,7 @@ class CameraConfig(CameraDefaults):
         return "block" if self.parsed.kind is SourceKind.FILE else "latest"
 
 
-class RunConfig(_Strict):
+class RunConfig(Strict):
     """Everything that ``streamderain run`` needs."""
 
     model: str = LIVE_MODEL
@@ -329,6 +287,8 @@ class RunConfig(_Strict):
     """How often a line for each camera is logged."""
     service: ServiceConfig | None = None
     """A page, REST and metrics over HTTP; null for none."""
+    cluster: ClusterConfig = ClusterConfig()
+    """How ``run --ray`` spreads the cameras over a cluster; else it isn't used."""
     defaults: CameraDefaults = CameraDefaults()
     """For all cameras."""
     cameras: Annotated[dict[CameraId, CameraConfig], Field(min_length=1)]

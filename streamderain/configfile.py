@@ -202,6 +202,8 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
         source = settings.get("source")
         if isinstance(source, str) and "://" not in source and not source.startswith("scene"):
             settings["source"] = str(folder / source)
+    if isinstance(cluster := data.get("cluster"), dict):
+        _anchor_keys(cluster.get("curve"), ("secret_key", "clients"), folder)
     model = data.get("model")
     if isinstance(model, str) and model.endswith(".onnx"):
         data["model"] = str(folder / model)

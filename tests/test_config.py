@@ -10,6 +10,8 @@ from typing import get_args
 import pytest
 
 from streamderain.cli import main
+from streamderain.cluster.liveplacing import check_spreadable, local_notes
+from streamderain.clusterconfig import ClusterConfig
 from streamderain.config import (
     CameraDefaults,
     Gate,
@@ -234,7 +236,9 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
 def test_the_reference_is_valid_and_names_every_key():
     config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
     text = REFERENCE.read_text(encoding="utf-8")
-    for model in (RunConfig, CameraDefaults, Gate, ZeroMqOutput, RecordOutput, RtspOutput):
+    for model in (
+        RunConfig, CameraDefaults, Gate, ZeroMqOutput, RecordOutput, RtspOutput, ClusterConfig,
+    ):  # fmt: skip
         for field in model.model_fields:
             assert f"{field}:" in text, f"{model.__name__}.{field} is not explained"
     assert len(config.cameras) >= 4
@@ -247,6 +251,41 @@ def test_the_reference_shows_the_defaults_as_they_are():
         if field in ("outputs", "user", "password"):
             continue
         assert getattr(config.defaults, field) == getattr(plain, field), field
+
+
+def test_the_reference_shows_the_clusters_defaults_as_they_are():
+    assert load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"}).cluster == (
+        ClusterConfig()
+    )
+
+
+def test_the_example_of_a_cluster_is_one_that_can_be_spread():
+    config = load_config(REFERENCE.with_name("cluster.yaml"), {"GATE_PASSWORD": "x"})
+    check_spreadable(config)
+    assert not local_notes(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("book: ipc:///run/book", "cluster.book: subscribers on all nodes read the book"),
+        ("ports: 5600", "cluster.ports: ports are FIRST-LAST, such as 5600-5699"),
+        ("ports: 80-90", "from 1024 to 65535"),
+        ("ports: 5700-5600", "ports are FIRST-LAST"),
+        ("gpus: 1.5", "cluster: gpus: above 1 Ray gives whole ones; 1 or 2, not 1.5"),
+        ("silence: 500ms", "cluster: silence: 0.5 s is too short"),
+        ("cameras_per_worker: 0", "cluster.cameras_per_worker: input should be greater"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(tmp_path, text, words):
+    said = refused(tmp_path, f"cluster: {{{text}}}\ncameras: {{a: {{source: scene}}}}\n")
+    assert words in said
+
+
+def test_the_keys_of_the_book_start_from_the_files_folder(tmp_path):
+    text = "cluster: {curve: {secret_key: k/server.key_secret}}\ncameras: {a: {source: scene}}\n"
+    config = load_config(written(tmp_path, text))
+    assert config.cluster.curve.secret_key == tmp_path / "k/server.key_secret"
 
 
 def test_the_schema_is_one_and_refuses_unknown_keys():

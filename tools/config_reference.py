@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from streamderain.clusterconfig import ClusterConfig
 from streamderain.config import (
     CameraConfig,
     CameraDefaults,
@@ -82,14 +83,20 @@ SECTIONS: Sequence[tuple[str, type[BaseModel], str]] = (
     ("defaults", CameraDefaults, "What every camera does unless it says otherwise."),
     ("gate", Gate, "When frames go to the network at all ([what the gauge sees](temporal.md))."),
     ("Output: zeromq", ZeroMqOutput, "Publishes frames over ZeroMQ ([the wire](wire.md))."),
-    ("curve", Curve, "Keys of a ZeroMQ output; `streamderain keys FOLDER NAME...` makes them."),
+    ("curve", Curve, "Keys of what is published; `streamderain keys FOLDER NAME...` makes them."),
     ("Output: record", RecordOutput, "Records the clean video in segments, whole after a crash."),
     ("Output: rtsp", RtspOutput, "Pushes the clean video to a server ([how](recipes/README.md))."),
     ("service", ServiceConfig, "A page, REST and metrics ([the web service](service.md))."),
+    (
+        "cluster",
+        ClusterConfig,
+        "Of `streamderain run --ray` alone ([cameras in a cluster](clusters.md#live-cameras)).",
+    ),
 )  # fmt: skip
 
 LINKS: dict[type[BaseModel], str] = {
     ServiceConfig: "[service](#service)",
+    ClusterConfig: "[cluster](#cluster)",
     CameraDefaults: "[defaults](#defaults)",
     Gate: "[gate](#gate)",
     Curve: "[curve](#curve)",
@@ -106,6 +113,7 @@ SPECIAL: Mapping[tuple[type, str], str] = {
     (CameraDefaults, "resize"): "text `WIDTHxHEIGHT`, each 16 or more, or null",
     (CameraConfig, "source"): "text",
     (RtspOutput, "bitrate"): "bits a second, 1000 or more, as a number or text like `2M`, or null",
+    (ClusterConfig, "ports"): "text `FIRST-LAST`, from 1024 to 65535, or null",
     (ServiceConfig, "token"): f"text, {TOKEN_LENGTH[0]} to {TOKEN_LENGTH[1]} characters, or null",
     (ServiceConfig, "hosts"): "list of text; up to 64",
 }

@@ -24,14 +24,27 @@ def run(
     log_format: Annotated[
         str, typer.Option(metavar="text|json", help="json: an object a line.")
     ] = "text",
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Over a Ray cluster: auto, local or HOST:PORT."),
+    ] = None,
 ) -> None:
     """Clean live cameras and publish them, until stopped."""
+    from streamderain.configfile import load_config
+    from streamderain.logs import log_format as known_format
+
+    if ray is not None:
+        from streamderain.cluster.liverunning import run_on_cluster
+
+        run_on_cluster(
+            load_config(config), ray, model=model, device=device,
+            log_format=known_format(log_format),
+        )  # fmt: skip
+        return
     from streamderain.hardware import leave_cores_to_stages
 
     leave_cores_to_stages()
-    from streamderain.configfile import load_config
     from streamderain.live.running import run_until_stopped
-    from streamderain.logs import log_format as known_format
 
     run_until_stopped(
         load_config(config), model=model, device=device, log_format=known_format(log_format)
@@ -74,8 +87,11 @@ def check(
 
 def listen(
     addresses: Annotated[
-        list[str], typer.Argument(metavar="ADDRESS", help="tcp://HOST:PORT or ipc:///PATH")
-    ],
+        list[str] | None, typer.Argument(metavar="ADDRESS", help="tcp://HOST:PORT or ipc:///PATH")
+    ] = None,
+    book: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a cluster's address book, instead.")
+    ] = None,
     camera: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only this camera; may be repeated.")
     ] = None,
@@ -102,8 +118,8 @@ def listen(
     from streamderain.listen import listen_to
 
     with Subscriber(
-        addresses, cameras=camera or None, pattern=pattern, server_key=server_key,
-        client_key=client_key,
+        addresses or (), book=book, cameras=camera or None, pattern=pattern,
+        server_key=server_key, client_key=client_key,
     ) as subscriber:  # fmt: skip
         listen_to(subscriber, save=save, kind=as_, seconds=seconds, json=json)
 

@@ -65,6 +65,7 @@ class Fleet:
     Attributes:
         changes: what happened to any of them, counted.
         publishers: their sockets.
+        run: of the messages of those cameras that are there from the start.
 
     Raises:
         OutputError: an address is in use, or a folder can't be made.
@@ -94,7 +95,7 @@ class Fleet:
         self._units: dict[str, Unit] = {}
         """Replaced, never written to: whoever looks through it needs no lock."""
         self._secrets: tuple[str, ...] = ()
-        self._run, self._number = new_run(), 0
+        self.run, self._number = new_run(), 0
         self._started_at: float | None = None
         self._stopped = False
         try:
@@ -239,7 +240,7 @@ class Fleet:
         # A message about its secrets may come before it is there.
         self._note_secrets(camera.parsed.secrets)
         self._number += 1
-        run = self._run if self._started_at is None else new_run()
+        run = self.run if self._started_at is None else new_run()
         unit = Unit(name, f"{name}/{self._number}", camera, run, self._needs, self._around)
         self._note_secrets(unit.secrets)
         return unit

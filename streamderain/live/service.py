@@ -91,6 +91,11 @@ class LiveService:
         return self._fleet.publishers.addresses
 
     @property
+    def run(self) -> str:
+        """What the cameras' messages have as ``run``, of those that are there from the start."""
+        return self._fleet.run
+
+    @property
     def cameras(self) -> list[str]:
         """The ids of all cameras."""
         return list(self._fleet.units)
