@@ -221,6 +221,8 @@ def clean_one(job: Job, backend: Backend, options: CleanOptions, progress: Progr
                 f"{job.target_name} is there already and left as it is; --overwrite makes it anew."
             )
         else:
+            if job.is_remote:
+                progress.start(job.name, None)  # fetching may take its time
             with staged(job, overwrite=options.overwrite, resume=options.resume) as files:
                 try:
                     frames = _run(files, backend, options, progress, report)

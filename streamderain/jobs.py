@@ -71,6 +71,11 @@ class Job:
         return str(self.sources[0] if len(self.sources) == 1 else self.sources[0].parent)
 
     @property
+    def is_remote(self) -> bool:
+        """Whether anything of it is in a store."""
+        return any(isinstance(place, RemotePath) for place in (*self.sources, *self.targets))
+
+    @property
     def target_name(self) -> str:
         """What messages call the target."""
         if not self.targets:

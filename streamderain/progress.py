@@ -142,7 +142,8 @@ class BarProgress:
         self._lock = threading.Lock()
 
     def start(self, name: str, frames: int | None) -> None:
-        """Draw the job's bar."""
+        """Draw the job's bar, in place of one that was drawn before its length was known."""
+        self.close()
         self._progress = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(),
             TextColumn("{task.completed}"), _Rate(), TimeRemainingColumn(compact=True),

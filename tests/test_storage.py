@@ -85,6 +85,14 @@ def test_an_address_has_parts_as_a_path_has():
     assert (place_of(signed).name, place_of(signed).address) == ("gate.mp4", signed)
 
 
+def test_what_is_escaped_in_an_address_is_not_when_it_logs_in():
+    address, login = place_of("sftp://me:pa%2Fss%40@host:22/x.mp4").login
+    assert address == "sftp://host:22/x.mp4"
+    assert login == {"username": "me", "password": "pa/ss@"}
+    for plain in ("sftp://me:pass@host/x.mp4", "https://me:pa%2Fss@host/x.mp4", "s3://b/100%.mp4"):
+        assert place_of(plain).login == (plain, {})
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -158,8 +158,12 @@ class SegmentedJob:
                 f"the segment {self._folder.piece(number)} isn't what was written; check its disk"
             )
         self._manifest.done[number] = written
-        self._folder.save(self._manifest)
-        self.done[number] = trusted
+        self.done[number] = trusted  # also for who interrupts while the manifest is written
+        try:
+            self._folder.save(self._manifest)
+        except StreamderainError:
+            del self.done[number]
+            raise
 
     def join(self) -> None:
         """Make the target of all segments, and remove the folder.

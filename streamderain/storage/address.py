@@ -73,6 +73,19 @@ class RemotePath:
         return hide_secrets(text, kept)
 
     @property
+    def login(self) -> tuple[str, dict[str, str]]:
+        """An address to log in with; user and password apart where they are escaped in it.
+
+        fsspec takes them as they stand there.
+        """
+        user, _, host = self.authority.rpartition("@")
+        if "%" not in user or self.scheme in (*WEB, *CONTAINER_BEFORE_AT):
+            return self.address, {}
+        name, _, password = user.partition(":")
+        login = {"username": unquote(name), "password": unquote(password)}
+        return f"{self.scheme}://{host}{self.path}", login
+
+    @property
     def name(self) -> str:
         """The last part, empty for a bucket."""
         return self.path.rpartition("/")[2]

@@ -41,6 +41,9 @@ CREATING: Mapping[str, Mapping[str, object]] = {
 }
 """How stores are asked to write an object only where there is none."""
 
+EXCLUSIVE = {"sftp": "wxb", "ssh": "wxb"}
+"""How a file is opened that must not exist, where it isn't ``xb``."""
+
 _Result = TypeVar("_Result")
 
 
@@ -243,10 +246,14 @@ class Store:
                     self._fs.pipe_file(path, content, mode="create")
                 else:
                     self._fs.makedirs(self._path(place.parent), exist_ok=True)
-                    with self._fs.open(path, "xb") as file:
+                    with self._fs.open(path, EXCLUSIVE.get(self.scheme, "xb")) as file:
                         file.write(content)
             except FileExistsError:
                 return False
+            except OSError:
+                if self._fs.exists(path):  # SFTP only says that it failed
+                    return False
+                raise
             return True
 
         return self._write(place, put)
@@ -332,7 +339,8 @@ class Store:
                 if self._fs is None:  # says hello to some servers
                     import fsspec
 
-                    self._fs = fsspec.core.url_to_fs(place.address)[0]
+                    address, login = place.login
+                    self._fs = fsspec.core.url_to_fs(address, **login)[0]
                 return action()
             except Exception as error:  # noqa: BLE001 - each package has errors of its own
                 if again < TRIES and self.scheme not in WHOLE and is_passing(error):

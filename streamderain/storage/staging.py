@@ -112,7 +112,7 @@ def staged(job: Job, *, overwrite: bool = False, resume: bool = False) -> Iterat
             room for the copies.
         UsageError: a package is missing.
     """
-    if not any(isinstance(place, RemotePath) for place in (*job.sources, *job.targets)):
+    if not job.is_remote:
         local = cast(tuple[Path, ...], job.sources), cast(tuple[Path, ...], job.targets)
         yield StagedJob(job, *local)
         return
