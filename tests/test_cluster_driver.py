@@ -1,16 +1,20 @@
 """What the driver does with its workers: made-up ones, a made-up clock; and one real worker."""
 
 import logging
+import threading
 
 import pytest
 
 from streamderain import __version__
 from streamderain.client import Subscriber
 from streamderain.cluster.livedriver import Driver, Gone
+from streamderain.cluster.liveplacing import check_spreadable
 from streamderain.cluster.livereport import CameraBrief, LogLine, WorkerReport
+from streamderain.cluster.liverunning import open_book, publish
 from streamderain.cluster.livewatch import Phase, WatchSettings
 from streamderain.cluster.liveworker import LiveWorker
 from streamderain.config import RunConfig
+from streamderain.keys import make_keys
 from tests.clips import make_clip
 from tests.waiting import until
 
@@ -164,11 +168,10 @@ def test_without_room_it_is_said_once_and_they_start_as_soon_as_there_is(caplog)
     run.steps(100)
     said = [record.message for record in caplog.records if "waiting" in record.message]
     assert said == [
-        "yard: waiting for room: they start as soon as a node of the cluster has 1 CPU free by "
-        "Ray's count"
+        "yard: waiting for a node: they start as soon as one has 1 CPU free by Ray's count"
     ]
     assert (run.state("gate"), run.state("yard")) == ("live", "waiting")
-    assert "waiting for room" in run.book["yard"].message
+    assert "waiting for a node" in run.book["yard"].message
     run.workers.made[-1].is_there = True
     run.steps(2)
     assert run.state("yard") == "live"
@@ -295,3 +298,89 @@ def test_a_worker_that_nobody_asks_any_more_ends_itself(clip):
         until(lambda: ended)
     finally:
         made.stop()
+
+
+# Driver, workers, book and subscriber together, without a cluster.
+
+
+class InProcess:
+    """A worker in this process, which can be cut off: then it goes on, but nobody hears of it."""
+
+    def __init__(self, name):
+        self.worker = LiveWorker(name, "127.0.0.1", end=lambda: None)
+        self.is_cut, self._report = False, None
+
+    def ask(self):
+        self._report = None if self.is_cut else self.worker.beat()
+
+    def report(self):
+        return self._report
+
+    def start(self, config):
+        self.worker.start(config)
+
+    def stop(self):
+        self.worker.stop()
+
+    def has_stopped(self):
+        return True
+
+    def kill(self):
+        pass
+
+
+class InProcessWorkers:
+    def __init__(self):
+        self.made = []
+
+    def create(self, avoid):
+        self.made.append(InProcess(f"node{len(self.made)}"))
+        return self.made[-1]
+
+
+def test_an_encrypted_camera_is_followed_from_a_worker_that_is_cut_off_to_the_next(tmp_path, clip):
+    make_keys(tmp_path, ["detector"])
+    curve = {
+        "secret_key": str(tmp_path / "server.key_secret"), "clients": str(tmp_path / "clients"),
+    }  # fmt: skip
+    config = RunConfig.model_validate(
+        {
+            "model": "null", "cluster": {"book": "tcp://127.0.0.1:0", "curve": curve},
+            "defaults": {"outputs": [{"type": "zeromq", "curve": curve}]},
+            "cameras": {"gate": {"source": clip}, "yard": {"source": clip}},
+        }
+    )  # fmt: skip
+    check_spreadable(config)
+    workers = InProcessWorkers()
+    driver = Driver(config, workers, WatchSettings(silence=2.0))
+    stop = threading.Event()
+    with open_book(config) as book:
+
+        def run():
+            while not stop.wait(0.02):
+                publish(book, driver.step())
+            publish(book, driver.stop(1.0))
+
+        thread = threading.Thread(target=run)
+        keys = {
+            "server_key": tmp_path / "server.key",
+            "client_key": tmp_path / "clients/detector.key_secret",
+        }
+        with Subscriber(book=book.address, **keys) as frames:
+            thread.start()
+            try:
+                until(lambda: frames.cameras.get("gate") and frames.cameras["gate"].received, 30)
+                old = workers.made[0]
+                old.is_cut = True
+                for name in ("gate", "yard"):
+                    until(lambda name=name: frames.cameras[name].restarts, 30)
+                seen = frames.cameras["gate"].received
+                until(lambda: frames.cameras["gate"].received > seen + 20, 30)
+                # The one that was cut off publishes to this day, and nobody goes back to it.
+                assert old.worker.beat().cameras["gate"].state == "live"
+                assert [frames.cameras[name].restarts for name in ("gate", "yard")] == [1, 1]
+            finally:
+                stop.set()
+                thread.join()
+                old.worker.stop()
+            until(lambda: frames.cameras["gate"].state == "ended", 30)

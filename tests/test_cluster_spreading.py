@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamderain.cli import main
 from streamderain.cluster.liveplacing import (
     advertised,
     check_spreadable,
@@ -141,3 +142,29 @@ def test_ports_are_taken_from_the_range_and_what_is_in_use_is_left_out():
     assert free_ports(["tcp://127.0.0.1:5555"], range(port, port + 1)) == {
         "tcp://127.0.0.1:5555": port
     }
+
+
+def test_the_command_line_refuses_what_cannot_be_spread_before_it_looks_for_a_cluster(
+    tmp_path, capsys
+):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(
+        "cameras: {a: {source: scene, outputs: [{type: zeromq, address: 'ipc:///run/x'}]}}\n",
+        encoding="utf-8",
+    )
+    assert main(["run", str(path), "--ray", "127.0.0.1:1"]) == 2
+    assert "cameras.a.outputs[0]: ipc:///run/x can't be reached" in capsys.readouterr().err
+
+
+def test_paths_are_whole_ones_for_other_nodes(tmp_path, monkeypatch):
+    (tmp_path / "cameras.yaml").write_text("cameras: {a: {source: a.mp4}}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(
+        "streamderain.cluster.liverunning.run_on_cluster",
+        lambda config, address, **settings: asked.append((config, settings["model"])),
+    )
+    assert main(["run", "cameras.yaml", "--ray", "auto", "--model", "my.onnx"]) == 0
+    ((config, model),) = asked
+    assert config.camera("a").source == str(tmp_path / "a.mp4")
+    assert model == str(tmp_path / "my.onnx")

@@ -25,7 +25,7 @@ ASK_S = 0.5
 """How often each worker is asked."""
 
 ROOM_S = 10.0
-"""So long without a worker, and it is said that there is no room."""
+"""So long without a worker, and it is said what is waited for."""
 
 
 class Gone(Exception):  # noqa: N818 - what became of a worker, not an error of ours
@@ -225,15 +225,12 @@ class Driver:
         if group.waits_since is None:
             group.waits_since = now
         if now - group.waits_since >= ROOM_S:
-            self._say(group, f"waiting for room: {self._wanted()}")
+            self._say(group, f"waiting for a node: they start as soon as {self._wanted()}")
 
     def _wanted(self) -> str:
         cluster = self._config.cluster
         gpus = f" and {cluster.gpus:g} GPU" if cluster.gpus else ""
-        return (
-            f"they start as soon as a node of the cluster has {cluster.cpus:g} CPU{gpus} free by "
-            "Ray's count"
-        )
+        return f"one has {cluster.cpus:g} CPU{gpus} free by Ray's count"
 
     def _note(self, group: _Group) -> None:
         """Bring the book up to date."""

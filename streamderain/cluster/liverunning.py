@@ -24,7 +24,7 @@ from streamderain.source import hide_secrets
 from streamderain.wire import AddressHeader, encode_message
 from streamderain.writers.zeromq import PublisherSettings, ZeroMqPublisher
 
-__all__ = ["run_on_cluster"]
+__all__ = ["open_book", "publish", "run_on_cluster"]
 
 log = logging.getLogger("streamderain")
 
@@ -69,7 +69,7 @@ def run_on_cluster(
     config = config.model_copy(update=said)
     check_spreadable(config)
     secrets = secrets_of(config)
-    with _publisher(config) as book, _quiet(), connected(address) as ray:
+    with open_book(config) as book, _quiet(), connected(address) as ray:
         set_up_logging(lambda text: hide_secrets(text, secrets), log_format=log_format)
         for note in [*exposed(config), *local_notes(config)]:
             log.warning("%s", note)
@@ -87,6 +87,29 @@ def run_on_cluster(
             ) from error
 
 
+def open_book(config: RunConfig) -> ZeroMqPublisher:
+    """Take the address of the book.
+
+    Raises:
+        OutputError: it is in use.
+        InputError: a key can't be read.
+    """
+    curve = config.cluster.curve
+    return ZeroMqPublisher(
+        PublisherSettings(
+            config.cluster.book, high_water_mark=10 * len(config.cameras),
+            secret_key=curve.secret_key if curve else None,
+            clients=curve.clients if curve else None,
+        )
+    )  # fmt: skip
+
+
+def publish(book: ZeroMqPublisher, entries: list[AddressHeader]) -> None:
+    """Tell whoever listens to the book."""
+    for entry in entries:
+        book.send(encode_message(entry))
+
+
 def _follow(driver: Driver, book: ZeroMqPublisher) -> None:
     stop = threading.Event()
 
@@ -95,35 +118,15 @@ def _follow(driver: Driver, book: ZeroMqPublisher) -> None:
             os._exit(KILLED)
         stop.set()
 
-    def publish(entries: list[AddressHeader]) -> None:
-        for entry in entries:
-            book.send(encode_message(entry))
-
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         while not stop.wait(STEP_S) and not driver.all_ended:
-            publish(driver.step())
+            publish(book, driver.step())
         log.info("stopping" if stop.is_set() else "all cameras have ended")
     finally:
-        publish(driver.stop(STOP_S))
+        publish(book, driver.stop(STOP_S))
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _publisher(config: RunConfig) -> Iterator[ZeroMqPublisher]:
-    curve = config.cluster.curve
-    publisher = ZeroMqPublisher(
-        PublisherSettings(
-            config.cluster.book, high_water_mark=10 * len(config.cameras),
-            secret_key=curve.secret_key if curve else None,
-            clients=curve.clients if curve else None,
-        )
-    )  # fmt: skip
-    try:
-        yield publisher
-    finally:
-        publisher.close()
 
 
 @contextmanager

@@ -36,8 +36,11 @@ def run(
     if ray is not None:
         from streamderain.cluster.liverunning import run_on_cluster
 
+        # On other nodes a path means something only as a whole.
+        if model is not None and model.endswith(".onnx"):
+            model = str(Path(model).absolute())
         run_on_cluster(
-            load_config(config), ray, model=model, device=device,
+            load_config(config.absolute()), ray, model=model, device=device,
             log_format=known_format(log_format),
         )  # fmt: skip
         return
