@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import yaml
 
 from streamderain.client import Subscriber
 from tests.clips import make_clip
+from tests.real.ray_nodes import Nodes
 from tests.real.servers import RtspCameras, need_gstreamer
 from tests.waiting import until
 
@@ -30,8 +30,6 @@ BACK = 15.0
 PAIRS = ({"gate", "yard"}, {"file", "again"})
 """Cameras that share a worker."""
 
-STORE = 80 * 2**20
-
 
 def is_quiet():
     """Whether this process gets a core for itself when it wants one."""
@@ -41,67 +39,18 @@ def is_quiet():
     return (time.process_time() - cpu) / (time.perf_counter() - wall) > 0.9
 
 
-def children(pid):
-    """Return a process and all that it started, by /proc."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in task.read_text().split():
-                found += children(int(child))
-    return found
-
-
 def is_alive(pid):
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
-class Cluster:
-    """A head without room for workers, and nodes."""
-
-    def __init__(self):
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        from ray.cluster_utils import Cluster
-
-        self.cluster = Cluster()
-        self.add(num_cpus=0, include_dashboard=False)
-        self.nodes = []
-
-    def add(self, **settings):
-        """Add a node; on a busy machine Ray itself may give up, and is asked again."""
-        end = time.monotonic() + LONG
-        before = signal.getsignal(signal.SIGTERM)
-        while True:
-            try:
-                return self.cluster.add_node(object_store_memory=STORE, **settings)
-            except Exception:
-                if time.monotonic() > end:
-                    raise
-            finally:
-                signal.signal(signal.SIGTERM, before)  # Ray takes it for itself
-
-    def fill(self, count):
-        """See to it that there are so many nodes with room for two workers each."""
-        while len(self.nodes) < count:
-            self.nodes.append(self.add(num_cpus=2))
-
-    def processes(self, node):
-        raylet = node.all_processes["raylet"][0].process.pid
-        return children(raylet)
-
-    def end(self, node):
-        """End a node, dead or alive, and forget it."""
-        for pid in self.processes(node):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(Exception):
-            self.cluster.remove_node(node, allow_graceful=False)
-
-
 @pytest.fixture(scope="module")
 def cluster():
-    made = Cluster()
+    """A head without room for workers, and nodes with room for two each."""
+    quiet = is_quiet()  # before all that we start ourselves
+    made = Nodes(head=0, cores=2, actor="LiveActor")
+    made.is_quiet = quiet
     yield made
     made.cluster.shutdown()
 
@@ -130,7 +79,7 @@ class Run:
                 }
             )
         )  # fmt: skip
-        address = cluster.cluster.address
+        address = cluster.address
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streamderain", "run", str(path), "--ray", address],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -183,23 +132,13 @@ class Run:
             print("".join(self.lines))
 
 
-def workers_of(cluster, node):
-    """Return the processes of a node that run cameras."""
-    found = []
-    for pid in cluster.processes(node):
-        with contextlib.suppress(OSError):
-            if b"LiveActor" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
-
-
 @contextlib.contextmanager
 def taken(run, cluster, act):
     """Do something to a node that has cameras; give its worker, and the cameras that have moved."""
-    node = next(node for node in cluster.nodes if workers_of(cluster, node))
-    (worker,) = workers_of(cluster, node)
+    node = next(node for node in cluster.nodes if cluster.workers(node))
+    (worker,) = cluster.workers(node)
     cluster.nodes.remove(node)
-    pids, quiet = cluster.processes(node), is_quiet()
+    pids, quiet = cluster.processes(node), cluster.is_quiet
     try:
         for pid in pids:
             os.kill(pid, act)
@@ -210,7 +149,7 @@ def taken(run, cluster, act):
         assert away < BACK or not quiet
         yield pids, worker
     finally:
-        cluster.end(node)
+        cluster.lose(node)
 
 
 @pytest.fixture
@@ -227,18 +166,17 @@ def sources(tmp_path):
 
 
 def test_a_node_is_killed_and_its_cameras_are_back_elsewhere(cluster, tmp_path, sources):
-    cluster.fill(2)
+    cluster.fill(3)
     with Run(cluster, tmp_path, sources) as run:
         until(lambda: run.received(*sources) > 3, LONG)
-        assert all(len(workers_of(cluster, node)) == 1 for node in cluster.nodes)
+        assert [len(cluster.workers(node)) for node in cluster.nodes] == [0, 1, 1]
         with taken(run, cluster, signal.SIGKILL):
             moved = run.moved()
             seen = run.received(*sources)
             until(lambda: run.received(*sources) > seen + 5, LONG)
         assert run.moved() == moved  # those on the other node have not noticed
         assert len(run.said("they move to another worker")) == 1
-        (left,) = cluster.nodes
-        running = workers_of(cluster, left)
+        running = cluster.workers()
         assert len(running) == 2
         assert run.stop() == ""  # what Ray has to say of dead nodes isn't for our standard output
         assert run.code == 0
@@ -249,7 +187,7 @@ def test_a_node_is_killed_and_its_cameras_are_back_elsewhere(cluster, tmp_path, 
 def test_a_node_that_vanishes_is_replaced_and_ends_its_own_when_it_is_back(
     cluster, tmp_path, sources
 ):
-    cluster.fill(2)
+    cluster.fill(3)
     with Run(cluster, tmp_path, sources) as run:
         until(lambda: run.received(*sources) > 3, LONG)
         # A frozen node answers as little as one whose cable was pulled: Ray waits half a minute.
@@ -268,16 +206,15 @@ def test_a_node_that_vanishes_is_replaced_and_ends_its_own_when_it_is_back(
 
 
 def test_cameras_without_room_wait_and_are_placed_as_soon_as_there_is(cluster, tmp_path, sources):
-    cluster.fill(1)
+    cluster.fill(2)
     with Run(cluster, tmp_path, sources, cpus=2) as run:
         placed = until(lambda: [name for name in sources if run.received(name)], LONG)
         waiting = next(name for name in sources if name not in placed)
-        until(lambda: run.said("waiting for room"), LONG)
-        assert re.search("waiting for room: they start as soon as a node of the cluster has 2 CPU",
-                         "".join(run.lines))  # fmt: skip
+        said = "waiting for a node: they start as soon as one has 2 CPU free by Ray's count"
+        until(lambda: run.said(said), LONG)
         assert run.view(waiting).state == "waiting"
-        cluster.fill(2)
+        cluster.fill(3)
         until(lambda: run.received(*sources) > 3, LONG)
-        assert len(run.said("waiting for room")) == 1
+        assert len(run.said(said)) == 1
         run.stop()
         assert run.code == 0
