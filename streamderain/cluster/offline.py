@@ -286,12 +286,14 @@ class _Batch:
 
     def _lost(self, event: Lost) -> None:
         if event.work is None:
-            self._failures += event.worker.said is None
+            self._failures += event.blamed and event.worker.said is None
             if self._failures >= PATIENCE:
-                raise ClusterError(
+                self._failures = 0
+                self._refuse(
                     f"workers end before they have opened the network, {PATIENCE} in a row; see "
                     "Ray's logs on the nodes, or try 'streamderain doctor' there"
                 )
+                return
         else:
             video, number = event.work
             node = event.worker.said.node if event.worker.said else "?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -246,6 +247,9 @@ class Workers:
         # Ray says so of a process on a node that is well; of others it says that they can't be
         # reached, or that the node is gone.
         blamed = "its worker process has died" in str(error)
+        if worker.said is None:  # whatever else went wrong would go wrong again
+            gone = self._ray.exceptions.ActorUnavailableError
+            blamed = not (isinstance(error, gone) or re.search(r"\bnode\b.* died", str(error)))
         yield Lost(worker, work, blamed, _short(error) if blamed else "its node is gone")
 
 
