@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from streamderain.clean import CleanOptions
+from streamderain.cli import main
 from streamderain.cluster import offline
 from streamderain.cluster.cleaner import Answer, Cleaner, NetworkChoice, Scout
 from streamderain.cluster.offline import ClusterOptions, clean_on_cluster
@@ -285,3 +286,39 @@ def test_looking_ahead_goes_with_video_networks_only(clips, run):
     with pytest.raises(UsageError, match="null looks at each frame alone"):
         run(clips, lookahead=2)
     assert len(list(clips[0].parent.iterdir())) == 3
+
+
+def test_recordings_in_a_store_are_cleaned_with_nothing_shared_but_the_store(clips, run, tmp_path):
+    fsspec = pytest.importorskip("fsspec", reason="needs streamderain[storage]")
+    store = fsspec.filesystem("memory")
+    lost = []
+
+    def meets(work):
+        if work == (0, 1) and not lost:
+            lost.append(work)
+            return "lost"
+        return None
+
+    try:
+        store.pipe("/cluster/a.mp4", clips[0].read_bytes())
+        assert run(["memory://cluster/a.mp4"], meets=meets, evidence=True).exit_code == 0
+        assert sorted(store.find("/cluster")) == [
+            "/cluster/a.clean.mp4", "/cluster/a.clean.mp4.evidence.json", "/cluster/a.mp4",
+        ]  # fmt: skip
+        (tmp_path / "got.mp4").write_bytes(store.cat("/cluster/a.clean.mp4"))
+        assert len(planes(tmp_path / "got.mp4")) == 60
+    finally:
+        store.rm("/cluster", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--workers", "2"], "go with --ray ADDRESS"),
+        (["--ray", "nonsense"], "'nonsense' is no address of a Ray cluster"),
+        (["--ray", "auto", "--sample", "1s"], "--sample takes a piece of a video"),
+    ],
+)
+def test_wrong_words_are_refused_before_a_cluster_is_looked_for(clips, capsys, words, said):
+    assert main(["clean", str(clips[0]), *words]) == 2
+    assert said in capsys.readouterr().err

@@ -28,11 +28,13 @@ def attempt_of(segment: Segment, number: int) -> Segment:
     the same file. The name is one that is tidied up with the folder.
 
     Args:
-        segment: whose target is its file in the folder of the unfinished job.
+        segment: whose target is its file in the folder of the unfinished job, path or address.
         number: that no other attempt has.
     """
-    path = Path(segment.target)
-    return segment.model_copy(update={"target": str(path.with_name(f".{path.name}.part-{number}"))})
+    place = place_of(segment.target)
+    place = place.with_name(f".{place.name}.part-{number}")
+    target = str(place) if isinstance(place, Path) else place.address
+    return segment.model_copy(update={"target": target})
 
 
 @contextmanager
