@@ -190,7 +190,7 @@ def test_a_node_that_vanishes_is_replaced_and_ends_its_own_when_it_is_back(
     cluster.fill(3)
     with Run(cluster, tmp_path, sources) as run:
         until(lambda: run.received(*sources) > 3, LONG)
-        # A frozen node answers as little as one whose cable was pulled: Ray waits half a minute.
+        # A frozen node answers as little as one whose cable was pulled.
         with taken(run, cluster, signal.SIGSTOP) as (pids, old):
             moved = run.moved()
             assert is_alive(old)
