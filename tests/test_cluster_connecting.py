@@ -42,7 +42,7 @@ def server(answer):
     ("address", "parts"),
     [
         ("10.0.0.3:6379", ("10.0.0.3", 6379)),
-        ("ray://head:10001", ("head", 10001)),
+        ("head:6379", ("head", 6379)),
         ("[::1]:6379", ("::1", 6379)),
     ],
 )
@@ -51,7 +51,17 @@ def test_addresses_have_a_host_and_a_port(address, parts):
 
 
 @pytest.mark.parametrize(
-    "address", ["head", "head:", ":6379", "head:port", "head:99999", "http://head:6379", ""]
+    "address",
+    [
+        "head",
+        "head:",
+        ":6379",
+        "head:port",
+        "head:99999",
+        "ray://head:10001",
+        "http://head:6379",
+        "",
+    ],
 )
 def test_what_is_no_address_is_refused_as_wrong_usage(address):
     with pytest.raises(UsageError, match="is no address of a Ray cluster; those are auto, local"):

@@ -33,7 +33,6 @@ ANSWERS_S = 10.0
 LOCAL_STORE = 100 << 20
 """Bytes of the object store of a cluster of this machine alone: frames don't go through it."""
 
-_CLIENT = "ray://"
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """What gRPC, which Ray speaks, begins with: HTTP/2's preface and empty settings (RFC 9113, 3.4)."""
 _SETTINGS = 4
@@ -49,9 +48,8 @@ def connected(
 
     Args:
         address: ``auto`` (that of ``RAY_ADDRESS``, else the one that runs here), ``HOST:PORT`` of
-            a running cluster of which this machine is a node, ``ray://HOST:PORT`` of its client
-            server from a machine that isn't, or ``local`` for a cluster of this machine alone that
-            ends with the ``with``.
+            a running cluster of which this machine is a node, or ``local`` for a cluster of this
+            machine alone that ends with the ``with``.
         namespace: of named actors.
         deadline_s: how long what listens at the address may take to answer, seconds.
         options: more for ``ray.init``, such as ``num_cpus`` of a ``local`` cluster.
@@ -95,16 +93,16 @@ def connected(
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT`` or ``ray://HOST:PORT``.
+    """Return host and port of ``HOST:PORT``.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is no such address.
     """
-    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or not re.fullmatch(r"\d{1,5}", port) or "/" in host or not int(port) < 65536:
         raise UsageError(
-            f"{address!r} is no address of a Ray cluster; those are auto, local, HOST:PORT as "
-            "'ray start --head' tells, and ray://HOST:PORT"
+            f"{address!r} is no address of a Ray cluster; those are auto, local, and HOST:PORT as "
+            "'ray start --head' tells"
         )
     return host.strip("[]"), int(port)
 
@@ -134,8 +132,9 @@ def speaks_grpc(host: str, port: int, deadline_s: float = ANSWERS_S) -> str | No
     return None
 
 
-def _found(address: str, deadline_s: float) -> str:
-    """Return where the cluster is, after making sure that somebody answers there."""
+def _found(asked: str, deadline_s: float) -> str:
+    """Return what Ray is to be asked for, after making sure that somebody answers there."""
+    address = asked
     if address == LOCAL:
         return LOCAL
     if address == AUTO:
@@ -151,6 +150,13 @@ def _found(address: str, deadline_s: float) -> str:
         if here is None or here in (AUTO, LOCAL):
             return LOCAL
         address = here
+    _check(address, deadline_s)
+    # Ray shows the token of this machine's clusters only to one that it has found itself.
+    return AUTO if asked == AUTO else address
+
+
+def _check(address: str, deadline_s: float) -> None:
+    """Make sure that a cluster answers at an address, and that this machine is a node of it."""
     host, port = split_address(address)
     wrong = None if os.environ.get("RAY_USE_TLS") == "1" else speaks_grpc(host, port, deadline_s)
     if wrong is not None:
@@ -158,15 +164,13 @@ def _found(address: str, deadline_s: float) -> str:
             f"no Ray cluster is at {address}: {wrong}; 'ray start --head' tells the address, and "
             "'ray status' there whether it runs"
         )
-    if not address.startswith(_CLIENT):
-        from ray._private import services
+    from ray._private import services
 
-        if not services.find_node_ids():  # type: ignore[no-untyped-call]  # it would be looked for during a minute
-            raise ClusterError(
-                f"this machine is no node of the Ray cluster at {address}; make it one with "
-                f"'ray start --address={address} --num-cpus=0', or use {_CLIENT}{host}:10001"
-            )
-    return address
+    if not services.find_node_ids():  # type: ignore[no-untyped-call]  # looked for during a minute
+        raise ClusterError(
+            f"this machine is no node of the Ray cluster at {address}; make it one with "
+            f"'ray start --address={address} --num-cpus=0'"
+        )
 
 
 def _explained(address: str, error: Exception) -> str:
@@ -179,10 +183,11 @@ def _explained(address: str, error: Exception) -> str:
             f"the Ray cluster at {address} runs Ray {ray} on Python {python}, and this is Ray "
             f"{our_ray} on Python {our_python}; install the same on all machines"
         )
-    if "ray[client]" in text:
-        return f"{_CLIENT} needs more of Ray; pip install 'ray[client]', or use HOST:PORT on a node"
     first = next(iter(text.strip().splitlines()), type(error).__name__).rstrip(". ")
-    return f"the Ray cluster at {address} can't be joined ({first}); see 'ray status' there"
+    return (
+        f"the Ray cluster at {address} can't be joined ({first}); see 'ray status' there, and set "
+        "RAY_AUTH_MODE=token here where it was started with a token"
+    )
 
 
 @contextmanager
