@@ -1,6 +1,8 @@
 """A batch on a cluster: what one video's failure is to the others. The workers are no processes."""
 
+import contextlib
 import itertools
+import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -140,7 +142,7 @@ def run(monkeypatch):
         monkeypatch.setattr(offline, "connected", connected)
         monkeypatch.setattr(offline, "Workers", workers)
         jobs, refused = plan_jobs([str(clip) for clip in clips], None)
-        settings = CleanOptions(preset="superfast", **({"segment_s": 0.8} | options))
+        settings = CleanOptions(**({"preset": "superfast", "segment_s": 0.8} | options))
         told = told or Told()
         return clean_on_cluster(
             jobs, refused, network, settings, ClusterOptions("auto"), told, told
@@ -270,6 +272,39 @@ def test_ctrl_c_before_anything_is_done_leaves_nothing(clips, run):
     with pytest.raises(KeyboardInterrupt):
         run(clips, meets=stopped)
     assert sorted(path.name for path in clips[0].parent.iterdir()) == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_a_damaged_manifest_is_one_sentence_and_loses_nothing(clips, run):
+    def stopped(work):
+        if work == (0, 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(clips[:1], meets=stopped)
+    folder = StateFolder(target_of(clips[0]))
+    folder.manifest_path.write_text("{")
+    before = sorted(path.name for path in folder.path.iterdir())
+    assert len([name for name in before if name.endswith(".nut")]) == 2
+    report = run(clips[:2], resume=True)
+    assert [job.ok for job in report.jobs] == [False, True]
+    assert "manifest.json is damaged; the segments beside it are left" in report.jobs[0].error
+    assert sorted(path.name for path in folder.path.iterdir()) == before
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(clips, run, small_disk):
+    big = make_clip(small_disk / "big.mkv", frames=40, options={"g": "10", "crf": "40"})
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    os.truncate(filler, filler.stat().st_size - 40_000)
+    lossless = {"codec": "ffv1", "preset": None}
+    report = run([big], **lossless)
+    assert "no room left to write" in report.jobs[0].error
+    assert not (small_disk / "big.clean.mkv").exists()
+    assert not [path for path in small_disk.rglob("*") if path.name.startswith(".")]
+    filler.unlink()
+    assert run([big], resume=True, **lossless).jobs[0].frames_out == 40
 
 
 def test_pictures_pipes_and_samples_are_not_for_a_cluster(clips, run, tmp_path):
