@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamderain.frame import Pixels
 from streamderain.inference.alignment import ALIGNED, aligned, coverage
 from streamderain.inference.density import rain_density, ranks_for
+from streamderain.inference.exposure import as_bright_as
 from streamderain.inference.motion import Movement
 from streamderain.inference.ordering import ranked
 
@@ -99,6 +100,7 @@ def estimate(frame: Pixels, place: Place, others: Sequence[Remembered]) -> Prior
     if len(others) < 2:
         return no_prior(frame)
     moved = [aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)]
+    moved = [as_bright_as(frame, other) for other in moved]
     in_time = [moved[at] for at in sorted(range(len(moved)), key=lambda at: others[at].number)]
     middle, below, low = ranks_for(len(moved), rain_density(in_time))
     found = ranked(moved, sorted({middle, below, low}))
