@@ -175,6 +175,7 @@ class Subscriber(ClosesAtExit):
         self.stale = 0
         """Messages from where a camera was before, which the book has moved; they are left out."""
         self._follower = Follower(self._shared, self._cameras)
+        self._leaving: list[str] = []
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB if pattern == "sub" else zmq.PULL)
         self._book = None if book is None else self._context.socket(zmq.SUB)
@@ -288,8 +289,9 @@ class Subscriber(ClosesAtExit):
                     self._note_connection(parse_monitor_message(monitor.recv_multipart()))
                 if self._book is not None and self._book in ready:
                     self._drain(self._book)
-                if self._socket in ready:
+                if self._socket in ready or self._leaving:
                     self._drain(self._socket)
+                    self._leave()
         finally:
             self._socket.disable_monitor()
             for source in (monitor, end, self._socket, self._book):
@@ -320,6 +322,18 @@ class Subscriber(ClosesAtExit):
                 else:
                     self._hear(header)
 
+    def _leave(self) -> None:
+        """Hang up where nothing that is wanted is published any more.
+
+        Only after all has been taken: when a SUB socket is polled, libzmq 4.3.5 takes the first
+        part of the next message already, and aborts the process where the rest of it goes with
+        its connection (``!_more`` in fq.cpp).
+        """
+        for address in self._leaving:
+            with contextlib.suppress(zmq.ZMQError):  # it was none to connect to
+                self._socket.disconnect(address)
+        self._leaving.clear()
+
     def _follow(self, entry: AddressHeader) -> None:
         """Go where the book says a camera is."""
         moves = self._follower.note(entry)
@@ -328,9 +342,7 @@ class Subscriber(ClosesAtExit):
                 self._connect(self._socket, address)
             except UsageError:
                 self.foreign += 1
-        for address in moves.disconnect:
-            with contextlib.suppress(zmq.ZMQError):  # it was none to connect to
-                self._socket.disconnect(address)
+        self._leaving += moves.disconnect
         view = self._views.setdefault(entry.camera, CameraView())
         view.node = entry.node
         if entry.run is None:

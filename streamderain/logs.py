@@ -10,12 +10,22 @@ from typing import Any, Literal, get_args
 
 from streamderain.errors import UsageError
 
-__all__ = ["LogFormat", "log_format", "set_up_logging"]
+__all__ = ["LogFormat", "extras", "log_format", "set_up_logging"]
 
 LogFormat = Literal["text", "json"]
 
 PLAIN = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
 """What every record has; the rest was given as ``extra`` and goes into the JSON."""
+
+
+def extras(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what was given with a record as ``extra``.
+
+    Libraries that make records of their own, as Ray does, put things into them that are nobody
+    else's; their names begin with an underscore.
+    """
+    found = vars(record).items()
+    return {key: value for key, value in found if key not in PLAIN and not key.startswith("_")}
 
 
 def log_format(name: str) -> LogFormat:
@@ -59,9 +69,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": self._hide(record.getMessage()),
         }
-        for key, value in vars(record).items():
-            if key not in PLAIN:
-                said[key] = self._hidden(value)
+        for key, value in extras(record).items():
+            said[key] = self._hidden(value)
         if record.exc_info:
             said["traceback"] = self._hide(self.formatException(record.exc_info))
         return json.dumps(said, default=lambda value: self._hide(str(value)))

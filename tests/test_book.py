@@ -189,6 +189,26 @@ def test_a_subscriber_finds_a_camera_again_that_has_moved_and_counts_no_loss(tol
             assert (view.restarts, view.lost, view.node) == (1, 0, "127.0.0.1")
 
 
+def test_a_camera_that_moves_back_and_forth_amid_its_frames_ends_no_process(told_book):
+    address, pages = told_book
+    with (
+        Cameras(pages, "run-1") as one,
+        Cameras(pages, "run-2") as two,
+        Subscriber(book=address) as subscriber,
+    ):
+        for number in range(60):
+            place = (one, two)[number % 2].place
+            pages.put("gate", "live", None, place, number)
+            until(
+                lambda place=place: (
+                    (view := subscriber.cameras.get("gate"))
+                    and view.last
+                    and view.last.run == place.run
+                )
+            )
+        assert subscriber.cameras["gate"].restarts == 59
+
+
 def test_a_camera_that_is_nowhere_has_the_state_that_the_book_says(told_book):
     address, pages = told_book
     pages.put("gate", "waiting", "no node has room", None, 1)

@@ -69,3 +69,21 @@ def test_there_are_two_formats():
     assert [log_format(name) for name in ("text", "json")] == ["text", "json"]
     with pytest.raises(UsageError, match="text or json, not 'xml'"):
         log_format("xml")
+
+
+def test_what_a_library_puts_into_every_record_is_not_ours_to_tell(log, capsys):
+    set_up_logging(lambda text: text, log_format="json")
+    make = logging.getLogRecordFactory()
+
+    def factory(*arguments, **more):
+        record = make(*arguments, **more)
+        record._ray_timestamp_ns = 1
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        log.info("gate: live", extra={"camera": "gate"})
+    finally:
+        logging.setLogRecordFactory(make)
+    (line,) = said(capsys)
+    assert json.loads(line).keys() == {"time", "level", "logger", "message", "camera"}

@@ -78,7 +78,7 @@ def run_on_cluster(
         settings = WatchSettings(silence=cluster.silence)
         try:
             driver = Driver(config, RayWorkers(ray, cluster), settings)
-            log.info("cameras: %d, on %d workers", len(config.cameras), driver.workers)
+            log.info("cameras: %d, workers: %d", len(config.cameras), driver.workers)
             _follow(driver, book)
         except ray.exceptions.RayError as error:
             raise ClusterError(

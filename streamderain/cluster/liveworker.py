@@ -22,7 +22,7 @@ from streamderain.hardware import leave_cores_to_stages
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import create_backend
 from streamderain.live.service import LiveService
-from streamderain.logs import PLAIN
+from streamderain.logs import extras
 from streamderain.source import hide_secrets
 from streamderain.writers.zeromq import new_run
 
@@ -262,8 +262,7 @@ class _Collector(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
-        fields = {key: value for key, value in vars(record).items() if key not in PLAIN}
-        self._kept.append(LogLine(record.levelno, self._hide(text), fields))
+        self._kept.append(LogLine(record.levelno, self._hide(text), extras(record)))
 
     def take(self) -> tuple[LogLine, ...]:
         taken = []
