@@ -17,10 +17,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ALONE = {
-    "test_bench", "test_control_stress", "test_live_service", "test_load", "test_page",
-    "test_ray_live", "test_rtsp", "test_rtsp_out", "test_service_viewers", "test_soak",
+    "test_control_stress", "test_live_service", "test_ray_live", "test_service_viewers",
+    "test_soak",
 }  # fmt: skip
-"""Modules that measure rates, ages or memory: nothing else is to run beside them."""
+"""Modules that measure rates, ages or memory: nothing else is to run beside them. In others, single
+tests are marked so."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks

@@ -163,6 +163,7 @@ def test_frames_are_prepared_with_what_is_known_of_them():
     assert np.array_equal(run(), np.stack(footage.pictures[:5]))
 
 
+@pytest.mark.alone
 def test_cameras_share_the_network_and_overload_passes():
     footage, backend = Footage(32, 48), Slow()
     few = measure_cameras(backend, footage, 2, 1.0, batch=4)

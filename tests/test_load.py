@@ -126,6 +126,7 @@ def test_frames_are_conserved_at_every_sample_under_any_load(tmp_path, policy, o
         assert count.bypassed.keys() <= {"overload"}
 
 
+@pytest.mark.alone
 def test_a_slow_and_a_stopped_subscriber_cost_no_memory_and_nobody_elses_frames(tmp_path):
     """Of 200 frames of 1 MB, those that nobody reads must not pile up anywhere."""
     import resource

@@ -164,6 +164,7 @@ def test_a_camera_added_over_rest_appears_without_a_reload_and_goes_again(opened
         assert visit.complaints == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["cut off", "silent"])
 def test_a_camera_that_dies_shows_so_within_two_seconds(opened, service, rtsp, way):
     with RtspCameras(mortal={"fps": 10}) as mortal:

@@ -115,6 +115,7 @@ def relayed(tmp_path, *, down=False):
             yield live, relay
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_frames_come_at_the_cameras_rate_with_its_clock(tmp_path, codec, transport):
@@ -254,6 +255,7 @@ def test_udp_that_loses_packets_is_survived_and_counted(tmp_path):
             assert stats.connects == 1
 
 
+@pytest.mark.alone
 def test_three_of_eight_cameras_misbehave_and_the_other_five_lose_nothing(tmp_path):
     names = [f"cam{index}" for index in range(8)]
     quiet = {name: {"width": 160, "height": 120} for name in names}

@@ -92,6 +92,7 @@ def view(url, frames, transport="tcp"):
     raise AssertionError(f"{url} ended after {len(seen)} frames")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_frames_come_in_order_in_their_size_and_young(transport):
     with (
