@@ -2,10 +2,12 @@
 
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from streamderain.clean import CleanOptions
 from streamderain.cluster.cleaner import NetworkChoice
+from streamderain.errors import UsageError
 from streamderain.media.scanning import scan
 from streamderain.report import JobReport
 from tools import bench_cluster
@@ -44,3 +46,15 @@ def test_each_round_compares_with_one_worker_of_its_own(tmp_path, monkeypatch):
     assert [figure.ratio for figure in figures] == pytest.approx([1, 2])
     assert [figure.starting_s for figure in figures] == [5, 5]
     assert "| 2 | 15.0 | 2.00 | 5 s |" in bench_cluster.markdown(figures)
+
+
+def test_looks_ahead_and_joins_are_timed_and_need_more_than_a_segment(tmp_path):
+    (clip,) = bench_cluster.make_clips(tmp_path, 1, (36, 64), 3)
+    options = CleanOptions(preset="superfast", segment_s=1)
+    parts = bench_cluster.measure_parts(clip, NetworkChoice(model="null"), options)
+    assert parts.look > 0
+    assert parts.join > 0
+    with av.open(str(tmp_path / "joined.mp4")) as joined:
+        assert sum(1 for _ in joined.decode(video=0)) == 75
+    with pytest.raises(UsageError, match="longer"):
+        bench_cluster.measure_parts(clip, NetworkChoice(model="null"), CleanOptions(segment_s=9))

@@ -27,12 +27,17 @@ from streamderain.cluster.cleaner import NetworkChoice
 from streamderain.cluster.offline import ClusterOptions, clean_on_cluster
 from streamderain.cluster.telling import Overview
 from streamderain.errors import StreamderainError, UsageError
+from streamderain.inference.backend import PICTURE
+from streamderain.inference.create import create_backend
 from streamderain.jobs import plan_jobs
 from streamderain.readers.scene import SceneReader
 from streamderain.report import JobReport
+from streamderain.segments.carrying import carried_states
+from streamderain.segments.job import SegmentedJob
+from streamderain.segments.work import Settings, clean_segment
 from tools.files import write_whole
 
-__all__ = ["Figure", "main", "markdown", "measure"]
+__all__ = ["Figure", "Parts", "main", "markdown", "measure", "measure_parts"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,19 @@ class Figure:
     frames_per_second: float
     ratio: float
     starting_s: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the rest of the work takes, frames a second each, of one process.
+
+    Attributes:
+        look: a scout looks through a recording.
+        join: cleaned segments are put together.
+    """
+
+    look: float
+    join: float
 
 
 class _Watch:
@@ -118,6 +136,42 @@ def measure(
     ]  # fmt: skip
 
 
+def measure_parts(clip: Path, network: NetworkChoice, options: CleanOptions) -> Parts:
+    """Look through a recording and join it, in this process.
+
+    Args:
+        clip: a recording of more than one segment.
+        network, options: what and how.
+
+    Raises:
+        UsageError: it is too short to be cut.
+    """
+    settings = Settings(preset=options.preset, always=options.always)
+    with (
+        create_backend(network.model, network.device) as backend,
+        SegmentedJob(
+            clip, clip.with_name("joined.mp4"), backend, settings,
+            segment_s=options.segment_s, overwrite=True,
+        ) as job,
+    ):  # fmt: skip
+        spans = [segment.span for segment in job.segments]
+        ahead = sum(span.frames for span in spans[:-1])
+        if not ahead:
+            raise UsageError("a recording of one segment is not looked through; make it longer")
+        began = time.monotonic()
+        for _ in carried_states(
+            clip, spans, settings.lookahead, gated=True, remembers=backend.inputs != PICTURE
+        ):
+            pass
+        looked = time.monotonic()
+        for segment in job.pending():
+            job.accept(clean_segment(job.carrying(segment), backend))
+        cleaned = time.monotonic()
+        job.join()
+        joined = time.monotonic()
+    return Parts(ahead / (looked - began), (ahead + spans[-1].frames) / (joined - cleaned))
+
+
 def markdown(figures: Sequence[Figure]) -> str:
     """Return the figures as a table."""
     lines = [
@@ -163,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--model", default="video-xs")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", action="store_true", help="looks ahead and joins as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args(arguments)
     options = CleanOptions(preset="superfast", segment_s=asked.segment, overwrite=True, always=True)
@@ -173,13 +228,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 clips, asked.workers, asked.rounds, NetworkChoice(model=asked.model), options,
                 asked.ray_cpus,
             )  # fmt: skip
+            parts = (
+                measure_parts(clips[0], NetworkChoice(model=asked.model), options)
+                if asked.parts
+                else None
+            )
         if asked.json:
-            text = json.dumps([asdict(figure) for figure in figures], indent=1)
+            told = {"workers": [asdict(figure) for figure in figures]}
+            text = json.dumps(told | ({"parts": asdict(parts)} if parts else {}), indent=1)
             write_whole(asked.json, f"{text}\n".encode())
     except StreamderainError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(markdown(figures), end="")
+    if parts:
+        print(f"\na scout looks through {parts.look:.0f} frames/s, {parts.join:,.0f} are joined")
     return 0
 
 
