@@ -13,33 +13,38 @@ from streamderain.frame import Pixels
 
 __all__ = ["as_bright_as"]
 
-SAMPLES = 64
-"""Places that are looked at along each side."""
+PARTS, SAMPLES = 4, 16
+"""Parts of the picture along each side, and places in a part that are looked at."""
 
 LEAST, MOST = 2.0, 16.0
 """Levels: below, it may be rain, which moves the middle of all differences by one; above, one
 offset for all levels no longer holds, and there is more to it than the exposure."""
 
-ALIKE = 4.0
-"""Levels by which the places that changed alike may differ: by the camera's noise."""
+AGREED = 0.75
+"""Share of the parts that have to change as the picture does: no thing that moves is in as many."""
 
 
 def as_bright_as(frame: Pixels, other: Pixels) -> Pixels:
     """Return another frame of the scene, as bright as it would be with the exposure of this one.
 
     It is told by the middle of the differences, channel by channel, for rain falls and things move
-    in fewer places than not. It is believed only where half of all places or more changed alike.
+    in fewer places than not; and believed where nearly all parts of the picture say the like.
 
     Args:
         frame, other: uint8 H×W×3 RGB each; ``other`` is not changed, and returned where it is as
             bright already.
     """
-    step = [max(1, side // SAMPLES) for side in frame.shape[:2]]
-    rows, columns = slice(step[0] // 2, None, step[0]), slice(step[1] // 2, None, step[1])
-    apart = frame[rows, columns].astype(np.int16) - other[rows, columns]
-    shift = np.median(apart.reshape(-1, 3), axis=0)
+    rows, columns = (
+        np.linspace(0, side - 1, PARTS * SAMPLES).astype(int) for side in frame.shape[:2]
+    )
+    seen = np.ix_(rows, columns)
+    apart = frame[seen].astype(np.int16) - other[seen]
+    shift = np.median(apart, axis=(0, 1))
     if not LEAST <= np.abs(shift).max() <= MOST:
         return other
-    if (np.abs(apart - shift).max(axis=2) <= ALIKE).mean() < 0.5:
+    parts = np.median(apart.reshape(PARTS, SAMPLES, PARTS, SAMPLES, 3), axis=(1, 3))
+    # What is dark changes less than what is bright.
+    agree = (np.abs(parts - shift) <= LEAST + np.abs(shift) / 2).all(axis=2)
+    if agree.mean() < AGREED:
         return other
     return np.asarray(cv2.add(other, np.array([*shift, 0.0])), np.uint8)  # one number a channel
