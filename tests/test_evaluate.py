@@ -185,6 +185,21 @@ def test_a_card_adds_up_the_recipes_of_a_training_in_two_parts(network, data, tm
     assert "export_onnx runs/attention-m-finish/last.pt" in text
 
 
+def test_a_card_says_in_which_lights_a_network_learnt(network, data, tmp_path):
+    found, lights = tmp_path / "e.json", RECIPE.with_name("attention-m-conditions.yaml")
+    assert main([str(network), "null", "--data", str(data), "--json", str(found)]) == 0
+    arguments = [str(network), "--evaluation", str(found), "--recipe", str(RECIPE)]
+    assert write_card(arguments) == 0
+    text = network.with_suffix(".md").read_text(encoding="utf-8")
+    assert "rain in\nheadlights at night" in text
+    assert "infrared" not in text
+    assert write_card([*arguments, str(lights)]) == 0
+    text = " ".join(network.with_suffix(".md").read_text(encoding="utf-8").split())
+    shares = load_recipe(lights).conditions
+    assert f"{shares.infrared:.0%} were seen by infrared light" in text
+    assert "drops on the lens, snow." in text
+
+
 def test_an_evaluation_of_other_weights_makes_no_card(network, data, tmp_path, capsys):
     found = tmp_path / "e.json"
     assert main([str(network), "null", "--data", str(data), "--json", str(found)]) == 0

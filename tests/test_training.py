@@ -20,6 +20,7 @@ from tools.train import main  # noqa: E402
 from tools.training.checkpoints import load_checkpoint  # noqa: E402
 from tools.training.data import (  # noqa: E402
     VALIDATION_IDS,
+    Conditions,
     Mixture,
     PatchSampler,
     Pictures,
@@ -278,10 +279,18 @@ def test_a_wrong_recipe_says_where(tmp_path, change, where):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "train").glob("*.yaml")))
 def test_the_recipes_that_ship_are_valid(path):
-    variant = path.stem.removesuffix("-finish").removesuffix("-published")
-    network = load_recipe(path).network
-    assert network in BUILDERS
-    assert variant in (network, "ablation")
+    variant = path.stem
+    for suffix in ("-finish", "-published", "-conditions"):
+        variant = variant.removesuffix(suffix)
+    recipe = load_recipe(path)
+    assert recipe.network in BUILDERS
+    assert variant in (recipe.network, "ablation")
+    lights = sum(recipe.conditions.model_dump().values())
+    if path.stem.endswith("-conditions"):
+        assert 0.2 < lights < 0.5  # the day stays the greater part
+        assert (ROOT / recipe.start).exists()
+    else:
+        assert lights == 0  # what ships was trained so
 
 
 def test_stages_follow_one_another(recipe):
@@ -368,6 +377,37 @@ def test_the_same_seed_draws_the_same_patches(pictures):
     )
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("name", Conditions.model_fields)
+def test_patches_are_seen_in_other_lights_too(pictures, name):
+    sampler = PatchSampler(
+        pictures, Mixture(), np.random.default_rng(1), conditions=Conditions(**{name: 1.0})
+    )
+    rainy, clean = sampler.batch(40, 48)
+    brighter = (rainy.astype(int) - clean).reshape(40, -1).mean(axis=1)
+    assert (brighter > 0.5).sum() > 8  # the others have little rain where light is, or none
+    assert sum(np.array_equal(a, b) for a, b in zip(rainy, clean, strict=True)) >= 1
+    grey = ~np.ptp(clean, axis=3).any(axis=(1, 2))
+    assert grey.all() == (name == "infrared")
+
+
+def test_without_shares_of_other_lights_the_same_patches_are_drawn_as_before(pictures):
+    plain, asked = (
+        PatchSampler(pictures, Mixture(), np.random.default_rng(9), conditions=conditions)
+        for conditions in (None, Conditions())
+    )
+    assert np.array_equal(plain.batch(6, 16)[0], asked.batch(6, 16)[0])
+    assert Conditions().draw(np.random.default_rng(1)) == "day"
+
+
+def test_lights_are_drawn_by_their_shares():
+    rng, shares = np.random.default_rng(3), Conditions(infrared=0.2, night=0.3, fog=0.1)
+    drawn = [shares.draw(rng) for _ in range(3000)]
+    for name, share in {"day": 0.4, "infrared": 0.2, "night": 0.3, "fog": 0.1}.items():
+        assert drawn.count(name) / 3000 == pytest.approx(share, abs=0.03)
+    with pytest.raises(ValueError, match="must not exceed 1 together"):
+        Conditions(infrared=0.7, night=0.7)
 
 
 def test_no_validation_scene_is_trained_on(data, recipe):

@@ -19,7 +19,7 @@ from tests.clips import picture  # noqa: E402
 from tests.live_frames import live_frame  # noqa: E402
 from tools import export_onnx  # noqa: E402
 from tools.training import video as training_video  # noqa: E402
-from tools.training.data import Mixture, Pictures  # noqa: E402
+from tools.training.data import Conditions, Mixture, Pictures  # noqa: E402
 from tools.training.recipe import Recipe  # noqa: E402
 from tools.training.trainer import Trainer  # noqa: E402
 from tools.training.video import ClipSampler, validation_clips  # noqa: E402
@@ -95,6 +95,22 @@ def test_what_is_learnt_from_is_the_clean_frame(pictures):
     ]
     assert min(difference) < 0.5  # but for noise and compression, the frame itself
     assert np.median(difference) < 12
+
+
+def test_clips_are_seen_in_other_lights_too_and_grey_ones_stay_grey(pictures):
+    infrared = Conditions(infrared=1.0)
+    sampler = ClipSampler(pictures, Mixture(), np.random.default_rng(4), infrared)
+    clips = [sampler.clip(32) for _ in range(12)]
+    frames = [pair for clip in clips for pair in clip]
+    for rainy, clean in frames:
+        assert not np.ptp(clean, axis=2).any()
+        assert not np.ptp(rainy[..., :3], axis=2).any()  # noise and H.264 too
+    brighter = [float((rainy[..., :3].astype(int) - clean).mean()) for rainy, clean in frames]
+    assert max(brighter) > 5
+    lights = Conditions(infrared=0.3, night=0.3, fog=0.3)
+    mixed = ClipSampler(pictures, Mixture(), np.random.default_rng(1), lights).batch(8, 32)
+    again = ClipSampler(pictures, Mixture(), np.random.default_rng(1), lights).batch(8, 32)
+    assert np.array_equal(mixed[0], again[0])
 
 
 def test_validation_has_clips_of_both_cameras_and_pictures_without_a_past():

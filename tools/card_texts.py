@@ -8,9 +8,9 @@ from typing import Literal
 from tools.evaluate import DRY
 
 __all__ = [
-    "ALONE", "BODY", "BRIEFLY", "IN_8_BITS", "KINDS", "KINDS_OF_CLIPS", "KINDS_OF_PATCHES",
-    "PICTURE_COMMAND", "PICTURE_ENDS", "QUANTIZE", "TERMS", "TRAINED_ON", "VARIED", "VARIED_CLIPS",
-    "VIDEO_COMMAND", "VIDEO_ENDS", "Kind",
+    "ALONE", "AT_NIGHT", "BODY", "BRIEFLY", "IN_8_BITS", "IN_OTHER_LIGHT", "KINDS",
+    "KINDS_OF_CLIPS", "KINDS_OF_PATCHES", "PICTURE_COMMAND", "PICTURE_ENDS", "QUANTIZE", "TERMS",
+    "TRAINED_ON", "UNLEARNT", "VARIED", "VARIED_CLIPS", "VIDEO_COMMAND", "VIDEO_ENDS", "Kind",
 ]  # fmt: skip
 
 TRAINED_ON = (
@@ -108,8 +108,7 @@ network leaves them alone; a picture that comes out as it went in counts as {cap
 
 {varied}
 
-It has not learnt rain of kinds that are not among these: drops on the lens, snow, rain in
-headlights at night.
+{unlearnt}
 
 ## Terms
 
@@ -169,6 +168,13 @@ VARIED_CLIPS = """\
 Clips are photographs in motion (`tools/clips.py`): a camera that stands, trembles or pans, things
 that move in front of it. Half of them have a sensor's noise, a third went through H.264, a third
 are darker, down to a dim evening. Of three in ten frames the past was forgotten."""
+
+IN_OTHER_LIGHT = """\
+In the last {steps:,} steps, {infrared:.0%} were seen by infrared light, {night:.0%} at night with
+lamps and {fog:.0%} in fog (`streamderain/rain/conditions.py`)."""
+UNLEARNT = """\
+It has not learnt rain of kinds that are not among these: drops on the lens, snow{more}."""
+AT_NIGHT = ", rain in headlights at night"
 
 KINDS_OF_CLIPS = {
     "layers": "clips in rain layers of Rain100L and Rain100H, scenes 1 to 60",

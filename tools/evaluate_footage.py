@@ -40,7 +40,7 @@ from streamderain.readers.video import VideoFileReader
 from tools.evaluate import open_model
 from tools.files import write_whole
 
-__all__ = ["FOOTAGE_SCORES", "FootageScores", "Past", "judge", "main", "table"]
+__all__ = ["FOOTAGE_SCORES", "FootageScores", "Past", "judge", "main", "table", "with_priors"]
 
 FRAMES = 100
 SETTLED = SPAN + 1
@@ -102,7 +102,7 @@ def judge(
     past = Past()
     decibels: dict[str, list[float]] = {"all": [], "moving": [], "still": []}
     shown = possible = 0.0
-    for index, (frame, prior) in enumerate(_with_priors(backend, rainy, lookahead)):
+    for index, (frame, prior) in enumerate(with_priors(backend, rainy, lookahead)):
         truth = metrics.luma(clean[index])
         before, moving = past.step(truth)
         if index < SETTLED:
@@ -119,14 +119,15 @@ def judge(
     return means[0], means[1], means[2], shown / possible if possible else float("nan")
 
 
-def _with_priors(
-    backend: Backend, rainy: Sequence[Pixels], lookahead: int
+def with_priors(
+    backend: Backend, frames: Sequence[Pixels], lookahead: int
 ) -> Iterator[tuple[Pixels, Prior | None]]:
+    """Give frames with what their past says of them, where a network looks at it."""
     if backend.inputs != VIDEO:
-        return ((frame, None) for frame in rainy)
+        return ((frame, None) for frame in frames)
     recorded: Iterable[Frame] = (
         Frame("footage", 0, index, index, Fraction(1, 25), pixels)
-        for index, pixels in enumerate(rainy)
+        for index, pixels in enumerate(frames)
     )
     return ((frame.pixels, prior) for frame, prior in remembered(recorded, lookahead))
 

@@ -17,13 +17,14 @@ import numpy as np
 
 from streamderain.errors import StreamderainError
 from streamderain.frame import Frame, Pixels
+from streamderain.inference.gate import GateConfig, RainGate
 from streamderain.inference.gating import DRY, judged
 from tools.clips import camera_path, draw_clip, random_movers
 from tools.nuisances import NUISANCES
 from tools.train_gauge import rain_on
 from tools.training.data import Pictures, load_pictures, validation_sets
 
-__all__ = ["KINDS", "clip_of", "dry_share", "main"]
+__all__ = ["KINDS", "clip_of", "dry_by", "dry_share", "main", "scores_of"]
 
 FRAMES = 60
 ROOM = 40
@@ -68,11 +69,25 @@ def clip_of(
 
 def dry_share(frames: Sequence[Pixels]) -> float:
     """Return the share of a clip's frames that pass as dry."""
-    recorded = [
+    return float(np.mean([frame.bypass == DRY for frame in judged(_recorded(frames))]))
+
+
+def scores_of(frames: Sequence[Pixels]) -> list[float | None]:
+    """Return the rain score of each frame, as ``clean`` judges them."""
+    return [frame.rain for frame in judged(_recorded(frames))]
+
+
+def dry_by(scores: Sequence[float | None], config: GateConfig) -> float:
+    """Return the share of frames that pass as dry with other thresholds."""
+    gate = RainGate(config)
+    return float(np.mean([not gate.step(score) for score in scores]))
+
+
+def _recorded(frames: Sequence[Pixels]) -> list[Frame]:
+    return [
         Frame("clip", 0, index, index, Fraction(1, 25), pixels)
         for index, pixels in enumerate(frames)
     ]
-    return float(np.mean([frame.bypass == DRY for frame in judged(recorded)]))
 
 
 def main(arguments: list[str] | None = None) -> int:

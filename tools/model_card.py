@@ -26,9 +26,11 @@ from streamderain.models import INT8, NULL, EightBits, ModelCard, Score, sha256_
 from streamderain.networks import video
 from tools.card_texts import (
     ALONE,
+    AT_NIGHT,
     BODY,
     BRIEFLY,
     IN_8_BITS,
+    IN_OTHER_LIGHT,
     KINDS,
     KINDS_OF_CLIPS,
     KINDS_OF_PATCHES,
@@ -37,6 +39,7 @@ from tools.card_texts import (
     QUANTIZE,
     TERMS,
     TRAINED_ON,
+    UNLEARNT,
     VARIED,
     VARIED_CLIPS,
     VIDEO_COMMAND,
@@ -242,6 +245,21 @@ def mixture_of(recipes: Sequence[Recipe]) -> dict[str, float]:
     return shares
 
 
+def varied_in(recipes: Sequence[Recipe], text: str) -> str:
+    """Return a text on how pictures were varied, with the lights of the last recipe, if any."""
+    lights = recipes[-1].conditions.model_dump()
+    if not any(lights.values()):
+        return text
+    more = IN_OTHER_LIGHT.format(steps=recipes[-1].steps, **lights)
+    return textwrap.fill(f"{text} {more}", 100)
+
+
+def unlearnt_by(recipes: Sequence[Recipe]) -> str:
+    """Return what a network has not learnt, of those recipes."""
+    night = any(recipe.conditions.night for recipe in recipes)
+    return textwrap.fill(UNLEARNT.format(more="" if night else AT_NIGHT), 100)
+
+
 def render(
     card: ModelCard, null: dict[str, Score], recipes: Mapping[Path, Recipe], clips: str = ""
 ) -> str:
@@ -285,7 +303,8 @@ def render(
         int8_file=f" models/{card.name}{INT8}" if card.int8 else "",
         ends=VIDEO_ENDS if clips else PICTURE_ENDS,
         card_command=(VIDEO_COMMAND if clips else PICTURE_COMMAND).format(name=card.name),
-        varied=VARIED_CLIPS if clips else VARIED,
+        varied=varied_in(list(recipes.values()), VARIED_CLIPS if clips else VARIED),
+        unlearnt=unlearnt_by(list(recipes.values())),
         clips=ALONE.format(table=clips) if clips else "",
         shares="\n".join(
             f"- {shares[kind]:.0%} {text}" for kind, text in kinds.items() if shares[kind]
