@@ -1,5 +1,7 @@
 """Running networks on ONNX Runtime."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -160,3 +162,15 @@ def test_the_number_of_threads_changes_nothing(backend):
     with OnnxBackend(resolve_model(MODEL), threads=1) as single:
         difference = np.abs(single.run(frames).astype(int) - backend.run(frames)).max()
     assert difference <= 1
+
+
+def test_a_network_runs_without_telling_anybody(tmp_path):
+    script = (
+        "from streamderain.inference.create import create_backend\n"
+        f"create_backend({MODEL!r}, 'cpu', 'onnx', 'float').close()\n"
+    )
+    here = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    told = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", script], env=told | here, check=True)
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert not left, "no identifier of this machine, and no events to be sent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -90,11 +91,15 @@ class OnnxBackend(ClosesAtExit):
 
 
 def import_runtime() -> ModuleType:
-    """Return ONNX Runtime's module.
+    """Return ONNX Runtime's module, which tells nobody that it is used.
+
+    Its official builds make an identifier of the machine and send events to Microsoft unless the
+    environment says otherwise before they are loaded; who has a say there, is heard.
 
     Raises:
         ModelError: it isn't installed, or can't be loaded.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
