@@ -138,16 +138,16 @@ def summary_of(reports: Sequence[JobReport], time: str) -> str:
     told = [(report, line) for report in reports for line in _sentences(report)]
     if told:
         lines += ["", "## To be looked at", ""]
-        lines += [f"- {_cell(report.input)}: {_cell(line)}" for report, line in told]
+        lines += [f"- {_cell(_named(report, line))}" for report, line in told]
     return "\n".join(lines) + "\n"
 
 
 def _row(report: JobReport) -> str:
     rain = "" if report.rain is None else f"{report.rain:.2f}"
     cells = (
-        _cell(report.input), _cell(report.output), f"{report.frames_out:,}",
-        f"{report.derained:,}", f"{report.bypassed.get('dry', 0):,}", rain,
-        _duration(report.seconds), _state(report),
+        _cell(report.input), _cell(report.output) if report.error is None else "",
+        f"{report.frames_out:,}", f"{report.derained:,}", f"{report.bypassed.get('dry', 0):,}",
+        rain, _duration(report.seconds), _state(report),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -164,6 +164,11 @@ def _state(report: JobReport) -> str:
 
 def _sentences(report: JobReport) -> list[str]:
     return [*report.problems, *([report.error] if report.error is not None else [])]
+
+
+def _named(report: JobReport, line: str) -> str:
+    """Return a sentence that names its source; most do so already."""
+    return line if report.input in line else f"{report.input}: {line}"
 
 
 def _cell(text: str) -> str:

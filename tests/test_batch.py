@@ -26,7 +26,8 @@ def test_each_source_is_a_line_and_the_batch_a_page(tmp_path):
     assert text.startswith(TITLE)
     assert "2 of 3 done, 30 frames" in text
     assert "null 30 (100.0 %)" in text
-    assert "c.mp4 is not a video that can be read" in text
+    assert f"- {tmp_path / 'c.mp4'} is not a video that can be read" in text
+    assert f"| {tmp_path / 'c.mp4'} |  | 0 |" in text, "there is no result of what failed"
 
     assert main([*words, "--resume"]) == 1
     again = [json.loads(line) for line in lines.read_text().splitlines()]
