@@ -336,6 +336,9 @@ def add_evidence(
     """
     from streamderain.evidence import state, write_evidence
 
+    # What is signed names places that there will be tomorrow, not our copies of them.
+    report.notes = [files.told(note) for note in report.notes]
+    report.problems = [files.told(problem) for problem in report.problems]
     statement = state(
         files.sources[0], files.targets[0], report, model,
         settings_of(files.job, options).model_dump() | {"sample_s": options.sample_s}, frames,

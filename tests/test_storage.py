@@ -1,6 +1,7 @@
 """Recordings in stores, against fsspec's own store in memory: addresses, delivery, copies, jobs."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -20,9 +21,10 @@ from streamderain.segments.work import Settings, clean_segment  # noqa: E402
 from streamderain.storage import copies  # noqa: E402
 from streamderain.storage.address import RemotePath, place_of, shown  # noqa: E402
 from streamderain.storage.copies import SourceCache, delivered, work_folder  # noqa: E402
-from streamderain.storage.errors import explain  # noqa: E402
+from streamderain.storage.errors import explain, is_passing  # noqa: E402
 from streamderain.storage.files import Store  # noqa: E402
 from streamderain.storage.staging import staged  # noqa: E402
+from streamderain.writers.video import VideoFileWriter  # noqa: E402
 from tests.clips import make_clip, planes  # noqa: E402
 
 
@@ -115,6 +117,33 @@ def test_what_a_library_says_is_told_without_secrets():
     assert "hunter22" not in sentence
     assert "0123456789" not in sentence
     assert sentence.startswith("https://***@host/gate.mp4?*** can't be read")
+
+
+class AnswerError(Exception):
+    """As aiohttp's ClientResponseError is: with the status that the server gave."""
+
+    def __init__(self, status):
+        super().__init__(f"{status}, url='https://host/gate.mp4?sig=0123456789'")
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence", "passing"),
+    [
+        (403, "no permission to read {} (403 Forbidden); check user and password, and whether "
+              "the address has run out", False),
+        (404, "{} does not exist; check the name", False),
+        (429, "{} can't be read (429 Too Many Requests); check the store and the address", True),
+        (503, "{} can't be read (503 Service Unavailable); check the store and the address", True),
+        (599, "{} can't be read (599); check the store and the address", True),
+    ],
+)  # fmt: skip
+def test_what_a_web_server_answers_is_told(status, sentence, passing):
+    place = place_of("https://host/gate.mp4?sig=0123456789")
+    error = FileNotFoundError(place.address)  # what fsspec makes of it
+    error.__cause__ = AnswerError(status)
+    assert str(explain(error, place)) == sentence.format("https://host/gate.mp4?***")
+    assert is_passing(error) is passing
 
 
 def test_a_pattern_becomes_a_job_each_in_natural_order(memory):
@@ -285,10 +314,28 @@ def test_a_full_disk_is_told_before_it_is_full(memory, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with (
-        pytest.raises(OutputError, match=r"no room for a copy of memory://cam/x\.mp4"),
+        pytest.raises(OutputError, match=r"no room for a copy of memory://cam/x\.mp4 .* to spare"),
         SourceCache() as c,
     ):
         c.local("memory://cam/x.mp4").__enter__()
+
+
+@pytest.mark.parametrize("words", [[], ["--segment", "0.8s"]])
+def test_a_disk_that_is_full_is_not_the_store(memory, tmp_path, capsys, monkeypatch, words):
+    source = put(memory, make_clip(tmp_path / "gate.mp4"), "/cam/gate.mp4")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(VideoFileWriter, "_mux", full)
+    assert clean(source, "-o", "memory://clean/", *words) == 1
+    said = capsys.readouterr().err
+    assert f"no room left in {tmp_path}/temporary for the copy of memory://clean/gate.mp4" in said
+    assert "name another folder with TMPDIR" in said
+    monkeypatch.setattr(type(memory), "get_file", full)
+    assert clean(source, "-o", "memory://other/", *words) == 1
+    said = capsys.readouterr().err
+    assert f"no room left in {tmp_path}/temporary for the copy of {place_of(source)} on" in said
 
 
 def test_a_source_is_fetched_once_for_all_that_hold_it(memory, monkeypatch, tmp_path):
@@ -484,9 +531,45 @@ def test_evidence_is_verified_where_it_is(memory, tmp_path, capsys):
     memory.pipe_file("/clean/gate.mp4", b"another")
     assert main(["verify", "memory://clean/gate.mp4"]) == 1
     assert "memory://clean/gate.mp4 is not the video that was written" in capsys.readouterr().err
+    capsys.readouterr()
+    memory.pipe_file("/videos/clean/gate.mp4", b"another")
+    for folder in ("memory://clean", "memory://videos/clean/", str(tmp_path)):
+        assert main(["verify", folder]) == 1
+        said = capsys.readouterr().err
+        assert f"{folder.rstrip('/')} is a folder; name its videos" in said
     memory.rm("/clean/gate.mp4.evidence.json")
     assert main(["verify", "memory://clean/gate.mp4"]) == 1
     assert "there is no evidence at memory://clean/gate.mp4.evidence" in capsys.readouterr().err
+
+
+def test_a_pattern_verifies_all_that_it_matches(memory, tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mp4")
+    for name in ("a", "b"):
+        put(memory, clip, f"/cam/{name}.mp4")
+    assert clean("memory://cam/", "-o", "memory://clean/", "--evidence") == 0
+    assert main(["verify", "memory://clean/*"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in said] == [
+        "memory://clean/a.mp4", "memory://clean/b.mp4",
+    ]  # fmt: skip
+    assert main(["verify", "memory://clean/*.avi"]) == 1
+    assert "nothing matches memory://clean/*.avi" in capsys.readouterr().err
+    assert main(["verify", "memory://clean/*.mp4", "--source", "memory://cam/a.mp4"]) == 2
+
+
+def test_what_is_wrong_with_a_source_names_it_in_its_evidence(memory, tmp_path, capsys):
+    clip = make_clip(tmp_path / "gate.mkv", frames=60)
+    whole = clip.read_bytes()
+    memory.pipe_file("/cam/gate.mkv", whole[: len(whole) // 2])
+    assert clean("memory://cam/gate.mkv", "-o", "memory://clean/", "--evidence") == 1
+    said = json.loads(memory.cat_file("/clean/gate.mkv.evidence.json"))["statement"]
+    assert said["problems"]
+    assert all(each.startswith("memory://cam/gate.mkv is truncated") for each in said["problems"])
+    capsys.readouterr()
+    assert main(["verify", "memory://clean/gate.mkv"]) == 0
+    told = capsys.readouterr()
+    assert ", incomplete; " in told.out
+    assert told.err == f"note: {said['problems'][0]}\n"
 
 
 def test_a_remote_path_is_plain_data():

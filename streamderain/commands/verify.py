@@ -40,11 +40,18 @@ def verify(
     from streamderain.evidence import Verified
     from streamderain.storage.address import shown
 
-    if len(outputs) > 1 and (source or evidence):
-        raise UsageError("--source and --evidence go with one video; name one at a time")
     failed = False
+    names: list[str] = []
+    for word in outputs:
+        try:
+            names += _matching(word)
+        except InputError as error:
+            failed = True
+            typer.echo(f"error: {error}", err=True)
+    if len(names) > 1 and (source or evidence):
+        raise UsageError("--source and --evidence go with one video; name one at a time")
     statements = []
-    for output in outputs:
+    for output in names:
         try:
             found = _verified(output, evidence, source, key)
         except UsageError:
@@ -55,12 +62,37 @@ def verify(
             continue
         statements.append(found)
         if not json:
+            for problem in found.statement.problems:
+                typer.echo(f"note: {problem}", err=True)
             typer.echo(_sentence(shown(output), found, source and shown(source)))
     if json:
         from pydantic import TypeAdapter
 
         typer.echo(TypeAdapter(list[Verified]).dump_json(statements, indent=2).decode())
     raise typer.Exit(int(failed))
+
+
+def _matching(word: str) -> list[str]:
+    """Return what a pattern in a store stands for, without evidence; of all else the word itself.
+
+    On this machine the shell has done so.
+    """
+    from streamderain.evidence import evidence_path
+    from streamderain.storage.address import RemotePath, place_of
+    from streamderain.storage.files import Store
+
+    place = place_of(word)
+    if not isinstance(place, RemotePath) or not place.has_magic:
+        return [word]
+    store = Store(place)
+    if store.info(place) is not None:  # a file of that very name
+        return [word]
+    ending = evidence_path(Path("x")).name.removeprefix("x")
+    found = [each for each in store.matching(place) if not each.name.endswith(ending)]
+    found = [each for each in found if not store.is_folder(each)]
+    if not found:
+        raise InputError(f"nothing matches {place}; check the address")
+    return [each.address for each in found]
 
 
 def _verified(output: str, evidence: str | None, source: str | None, key: Path | None) -> Verified:
@@ -73,6 +105,9 @@ def _verified(output: str, evidence: str | None, source: str | None, key: Path |
     from streamderain.storage.files import Store
 
     place = place_of(output)
+    folder = place.is_dir() if isinstance(place, Path) else Store(place).is_folder(place)
+    if folder or not place.name:
+        raise InputError(f"{place} is a folder; name its videos, as {place}/*.mp4")
     if evidence is not None:
         beside = place_of(evidence)
     elif isinstance(place, RemotePath):
@@ -108,6 +143,10 @@ def _sentence(output: str, found: object, source: str | None) -> str:
     assert isinstance(found, Verified)
     said = found.statement
     bypassed = "".join(f", {count} {reason}" for reason, count in said.bypassed.items())
+    if said.corrupt:
+        bypassed += f", {said.corrupt} damaged"
+    if said.problems:
+        bypassed += ", incomplete"
     made = f"{source} was its source" if source else f"its source is said to be {said.source.name}"
     if found.signer is None:
         signed = "nobody signed it, so whoever can write both files can have changed both"

@@ -215,8 +215,9 @@ def check_room(folder: Path, needed: int, place: RemotePath) -> None:
     free = shutil.disk_usage(folder).free
     if needed + RESERVE_BYTES > free:
         raise OutputError(
-            f"no room for a copy of {place} ({_size(needed)}) in {tempfile.gettempdir()}, where "
-            f"{_size(free)} are free; free some, or name another folder with TMPDIR"
+            f"no room for a copy of {place} ({_size(needed)}, and {_size(RESERVE_BYTES)} to spare) "
+            f"in {tempfile.gettempdir()}, where {_size(free)} are free; free some, or name another "
+            "folder with TMPDIR"
         )
 
 

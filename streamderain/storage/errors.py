@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
 
 from streamderain.errors import InputError, OutputError, StreamderainError, UsageError
-from streamderain.storage.address import RemotePath
-from streamderain.writers.atomic import explain_os_error
+from streamderain.storage.address import WEB, RemotePath
+from streamderain.writers.atomic import NO_ROOM
 
-__all__ = ["Trouble", "explain", "is_passing", "missing_package", "tells_secrets", "trouble_of"]
+__all__ = [
+    "Trouble",
+    "explain",
+    "is_passing",
+    "missing_package",
+    "no_room_here",
+    "tells_secrets",
+    "trouble_of",
+]
 
 PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
@@ -68,6 +79,8 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble.REFUSED
     if names & UNREACHABLE or "TimeoutError" in names:
         return Trouble.UNREACHABLE
+    if any(isinstance(status, int) and _says_later(status) for status in statuses):
+        return Trouble.BUSY  # fsspec calls missing whatever a web server doesn't give
     if "FileExistsError" in names:
         return Trouble.EXISTS
     if "FileNotFoundError" in names:
@@ -96,14 +109,20 @@ def explain(
         error: as it was raised.
         place: which was read or written.
         writing: it was to be written.
-        local: file on this machine that was read or written at the same time; a full disk is its.
+        local: file on this machine that was read or written at the same time; where it was
+            written, a full disk is its.
     """
     kind = OutputError if writing else InputError
     if local is not None and isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return explain_os_error(error, local)
+        return OutputError(NO_ROOM.format(place)) if writing else no_room_here(place)
     match trouble_of(error):
         case Trouble.NO_BUCKET:
             return kind(f"the bucket of {place} does not exist; make it, or check its name")
+        case Trouble.REFUSED if place.scheme in WEB:
+            return kind(
+                f"no permission to read {place}{_said(error, place)}; check user and password, "
+                "and whether the address has run out"
+            )
         case Trouble.REFUSED:
             what = "write" if writing else "read"
             return kind(
@@ -123,6 +142,14 @@ def explain(
             return kind(f"{place} does not exist; check the name")
     what = "written" if writing else "read"
     return kind(f"{place} can't be {what}{_said(error, place)}; check the store and the address")
+
+
+def no_room_here(place: object) -> OutputError:
+    """Return the sentence for a copy that doesn't fit on this machine."""
+    return OutputError(
+        f"no room left in {tempfile.gettempdir()} for the copy of {place} on this machine; free "
+        "some there, or name another folder with TMPDIR"
+    )
 
 
 def missing_package(scheme: str, error: BaseException | None = None) -> UsageError:
@@ -152,9 +179,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _said(error: BaseException, place: RemotePath) -> str:
-    """Return what a library said, in brackets."""
+    """Return what a library said, in brackets; of a web server's answer what that was."""
+    for each in _causes(error):
+        status = getattr(each, "status", None)
+        if isinstance(status, int) and status >= 400:
+            with suppress(ValueError):
+                return f" ({status} {HTTPStatus(status).phrase})"
+            return f" ({status})"
     text = _line(place.hide(str(error))) or type(error).__name__
     return f" ({text})"
+
+
+def _says_later(status: int) -> bool:
+    """Say whether a web server has trouble that isn't the asker's, or is asked too often."""
+    return status >= 500 or status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def _line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,18 @@ from streamderain.segments.manifest import StateFolder
 from streamderain.segments.work import Segment
 from streamderain.storage.address import Place, RemotePath
 from streamderain.storage.copies import SourceCache, check_room, work_folder
-from streamderain.storage.errors import explain
+from streamderain.storage.errors import explain, no_room_here
 from streamderain.storage.files import Store
 from streamderain.storage.state import StoredState
+from streamderain.writers.atomic import NO_ROOM
 
 __all__ = ["StagedJob", "is_there", "staged"]
+
+
+_FULL = re.compile(
+    "(.*/streamderain-[^/]+/work/.*)".join(map(re.escape, NO_ROOM.split("{}"))), re.DOTALL
+)
+"""What is said where one of our copies has found no room."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,12 @@ class StagedJob:
         return self.state or StateFolder(self.targets[0])
 
     def told(self, text: str) -> str:
-        """Return a sentence that names the places, not our copies of them."""
+        """Return a sentence that names the places, not our copies of them.
+
+        Where no room is left for a copy, it says so: it isn't the store that is full.
+        """
+        if self.job.is_remote:
+            text = _FULL.sub(lambda found: str(no_room_here(found[1])), text)
         for place, path in self._copies():
             text = text.replace(str(path), str(place))
         return text

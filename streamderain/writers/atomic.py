@@ -16,6 +16,10 @@ NAME_MAX = 255
 """Bytes that a file name may have on the file systems in use."""
 
 
+NO_ROOM = "no room left to write {}; free some space, or name another place"
+"""What is said of a full disk, with what was to be written."""
+
+
 def explain_os_error(error: OSError, target: Path) -> OutputError:
     """Put what the operating system said about writing ``target`` into a sentence.
 
@@ -23,7 +27,7 @@ def explain_os_error(error: OSError, target: Path) -> OutputError:
     """
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            text = f"no room left to write {target}; free some space, or name another place"
+            text = NO_ROOM.format(target)
         case errno.EACCES | errno.EPERM:
             text = f"no permission to write {target}; name a place where you may write"
         case errno.EROFS:
