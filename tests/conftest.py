@@ -50,3 +50,22 @@ def small_disk(tmp_path):
         pytest.skip("a small disk can be mounted by root only")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """An empty store in memory, and a folder for copies of its own."""
+    fsspec = pytest.importorskip("fsspec", reason="stores need fsspec, streamderain[storage]")
+    from streamderain.storage import copies
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(copies.tempfile, "tempdir", str(temporary))
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+    yield store
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+    left = [path for path in temporary.rglob("*") if path.is_file()]
+    assert not left, "copies are removed"

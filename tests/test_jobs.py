@@ -145,7 +145,8 @@ def test_a_folder_that_is_closed_is_named_and_the_rest_is_cleaned(tmp_path, monk
 def test_an_address_is_told_where_to_go_without_its_password():
     jobs, refused = plan_jobs(["rtsp://me:secret@10.0.0.1/x"], None)
     assert not jobs
-    assert "rtsp://***@10.0.0.1/x is an address of a camera; clean takes files" in str(refused[0].error)
+    error = str(refused[0].error)
+    assert "rtsp://***@10.0.0.1/x is an address of a camera; clean takes files" in error
     assert "secret" not in refused[0].input
 
 
