@@ -81,6 +81,13 @@ def test_what_a_library_says_is_told_without_secrets():
     assert sentence.startswith("https://***@host/gate.mp4?*** can't be read")
 
 
+def test_the_key_of_a_store_is_as_secret_as_its_password():
+    place = place_of("s3://AKIA0123456789ABCDEF:hunter22@bucket/gate.mp4")
+    sentence = str(explain(ValueError('invalid bucket "AKIA0123456789ABCDEF:hunter22"'), place))
+    assert "AKIA" not in sentence
+    assert "hunter22" not in sentence
+
+
 class AnswerError(Exception):
     """As aiohttp's ClientResponseError is: with the status that the server gave."""
 

@@ -24,6 +24,9 @@ LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp")
 CONTAINER_BEFORE_AT = ("az", "abfs", "abfss", "adl")
 """Here ``container@account`` stands before the path, not a user."""
 
+KEY_LENGTH = 16
+"""Names of users that are as long are keys, as of S3, and nobody's to see either."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RemotePath:
@@ -65,8 +68,9 @@ class RemotePath:
         secrets = [self.query.removeprefix("?")] if self.query else []
         secrets += [value for _, value in parse_qsl(self.query.removeprefix("?")) if value]
         if at and ":" in user:
-            password = user.partition(":")[2]
+            name, _, password = user.partition(":")
             secrets += [password, unquote(password)]
+            secrets += [name] if len(name) >= KEY_LENGTH else []
         # Short values say nothing by themselves, and hiding them would tear any sentence apart.
         kept = [secret for secret in dict.fromkeys(secrets) if len(secret) > 3]
         text = text.replace(self.address, str(self))
