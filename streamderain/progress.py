@@ -39,6 +39,16 @@ def pace(rate: float) -> str:
     return f"{rate:.1f} frames/s" if rate >= 1 or rate <= 0 else f"{1 / rate:.1f} s a frame"
 
 
+def time_left(seconds: float) -> str:
+    """Return how long it will take, as people say it: ``95 s left``, ``2 h 5 min left``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s left"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min left"
+    return f"{minutes // 60} h {minutes % 60} min left"
+
+
 def summary(report: JobReport) -> list[str]:
     """Return what there is to say about a job that is over, a sentence a line."""
     lines = [f"note: {note}" for note in report.notes]
@@ -58,8 +68,17 @@ def summary(report: JobReport) -> list[str]:
             + (f"{dry} dry, " if dry else "")
             + pace(report.frames_per_second)
             + (", incomplete" if report.problems else "")
+            + _before(report)
         )
     return lines
+
+
+def _before(report: JobReport) -> str:
+    """Say how much of a job that was continued had been done."""
+    if not report.resumed:
+        return ""
+    of = f" of {report.segments}" if report.segments else ""
+    return f"; {report.resumed}{of} segments were done before"
 
 
 def _hardly_any_rain(report: JobReport) -> Iterator[str]:
@@ -111,10 +130,8 @@ class LineProgress:
         rate = frames / max(now - self._began, 1e-9)
         line = f"{self._name}: {counted(frames)}, {pace(rate)}"
         if self._total > frames:
-            left = (self._total - frames) / rate
-            line = (
-                f"{self._name}: {frames} of {self._total} frames, {pace(rate)}, {left:.0f} s left"
-            )
+            left = time_left((self._total - frames) / rate)
+            line = f"{self._name}: {frames} of {self._total} frames, {pace(rate)}, {left}"
         self._write(line)
 
     def end(self, report: JobReport) -> None:

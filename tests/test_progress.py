@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from streamderain.progress import BarProgress, LineProgress, counted, pace, summary
+from streamderain.progress import BarProgress, LineProgress, counted, pace, summary, time_left
 from streamderain.report import JobReport
 
 
@@ -140,3 +140,24 @@ def test_slow_work_is_told_by_the_frame():
     assert pace(0) == "0.0 frames/s"
     assert counted(1) == "1 frame"
     assert counted(0) == "0 frames"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3.4, "3 s left"),
+        (119, "119 s left"),
+        (150, "2 min left"),
+        (2686, "45 min left"),
+        (7500, "2 h 5 min left"),
+        (400_000, "111 h 7 min left"),
+    ],
+)
+def test_time_left_is_said_as_people_say_it(seconds, said):
+    assert time_left(seconds) == said
+
+
+def test_a_job_that_was_continued_says_what_had_been_done():
+    assert summary(done(segments=10, resumed=3))[-1].endswith(
+        "25.0 frames/s; 3 of 10 segments were done before"
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.status import Status
 
-from streamderain.progress import LINE_EVERY_S, counted, pace, summary
+from streamderain.progress import LINE_EVERY_S, counted, pace, summary, time_left
 from streamderain.report import JobReport
 
 __all__ = ["Overview", "Teller", "teller"]
@@ -41,7 +41,7 @@ class Overview:
         left = ""
         if self.total is not None and self.total >= self.frames:
             frames = f"{self.frames} of {self.total} frames"
-            left = f", {(self.total - self.frames) / rate:.0f} s left" if rate > 0 else ""
+            left = f", {time_left((self.total - self.frames) / rate)}" if rate > 0 else ""
         return (
             f"{self.done} of {self.videos} video{'s' * (self.videos != 1)}, {frames}, "
             f"{pace(rate)}{left}, {self.busy} of {self.workers} worker{'s' * (self.workers != 1)} "
