@@ -100,7 +100,7 @@ def estimate(frame: Pixels, place: Place, others: Sequence[Remembered]) -> Prior
     if len(others) < 2:
         return no_prior(frame)
     moved = [aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)]
-    moved = [as_bright_as(frame, other) for other in moved]
+    moved = as_bright_as(frame, moved)
     in_time = [moved[at] for at in sorted(range(len(moved)), key=lambda at: others[at].number)]
     middle, below, low = ranks_for(len(moved), rain_density(in_time))
     found = ranked(moved, sorted({middle, below, low}))
