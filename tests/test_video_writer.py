@@ -232,6 +232,16 @@ def test_the_encoder_is_a_software_one_unless_a_gpu_has_one_that_works(tmp_path)
     assert len(frame_times(tmp_path / "c.mp4")) == 2
 
 
+@pytest.mark.parametrize("before", [None, "4"])
+def test_what_keeps_svt_av1_quiet_is_not_taken_from_other_threads(tmp_path, monkeypatch, before):
+    # Videos are begun by several threads at once: what one of them removed, another would miss.
+    monkeypatch.setenv("SVT_LOG", before or "")
+    if before is None:
+        monkeypatch.delenv("SVT_LOG")
+    VideoFileWriter(tmp_path / "b.mp4", SourceFormat(48, 64, Fraction(25))).abandon()
+    assert os.environ["SVT_LOG"] == (before or "1")
+
+
 def test_an_unknown_ending_is_refused_with_a_list(tmp_path):
     with pytest.raises(UsageError, match=r"\.mp4.*\.mkv"):
         VideoFileWriter(tmp_path / "b.xyz", SourceFormat(48, 64))

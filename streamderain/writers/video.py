@@ -237,8 +237,8 @@ class VideoFileWriter:
                     video.disposition = sidecar.video.disposition
                     sidecar.attach(output, sidecar.after)
                     sidecar.start()
-                with _quiet_svt():
-                    output.start_encoding()
+                _hush_svt()
+                output.start_encoding()
             except BaseException:
                 with contextlib.suppress(av.FFmpegError):
                     output.close()
@@ -396,17 +396,13 @@ def _try_encoder(
     assert isinstance(context, av.VideoCodecContext)
     _set_up(context, pixel_format, source.time_base, source)
     context.options = options
-    with _quiet_svt():
-        context.open()
+    _hush_svt()
+    context.open()
 
 
-@contextlib.contextmanager
-def _quiet_svt() -> Iterator[None]:
-    """SVT-AV1 prints its settings on the terminal; an environment variable is its only switch."""
-    before = os.environ.get("SVT_LOG")
-    os.environ["SVT_LOG"] = before or "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SVT_LOG"]
+def _hush_svt() -> None:
+    """SVT-AV1 prints its settings on the terminal; an environment variable is its only switch.
+
+    It stays as it is: several threads may open encoders, and none may take it from the others.
+    """
+    os.environ.setdefault("SVT_LOG", "1")
