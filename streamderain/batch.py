@@ -91,31 +91,38 @@ def check_summary(path: Path) -> None:
         raise OutputError(f"{path} is there and is no summary of ours; name another file")
 
 
-def write_summary(path: Path, reports: Sequence[JobReport]) -> None:
+def write_summary(path: Path, reports: Sequence[JobReport], seconds: float | None = None) -> None:
     """Write the summary of a batch, in place of an earlier one.
+
+    Args:
+        path: of the file.
+        reports: of all jobs.
+        seconds: that all took together; None for the sum, of jobs one after the other.
 
     Raises:
         OutputError: the disk is full, or the like.
     """
     file = AtomicFile(path, overwrite=True)
     try:
-        file.path.write_text(summary_of(reports, _now()), encoding="utf-8")
+        file.path.write_text(summary_of(reports, _now(), seconds), encoding="utf-8")
     except OSError as error:
         file.discard()
         raise explain_os_error(error, path) from error
     file.commit()
 
 
-def summary_of(reports: Sequence[JobReport], time: str) -> str:
+def summary_of(reports: Sequence[JobReport], time: str, seconds: float | None = None) -> str:
     """Return a batch in Markdown: the sums, a table, and what there is to say.
 
     Args:
         reports: of all jobs.
         time: when it was finished.
+        seconds: that all took together; None for the sum, of jobs one after the other.
     """
     done = sum(report.ok for report in reports)
     frames = sum(report.frames_out for report in reports)
-    seconds = sum(report.seconds for report in reports)
+    if seconds is None:
+        seconds = sum(report.seconds for report in reports)
     fates: Counter[str] = Counter(derained=sum(report.derained for report in reports))
     for report in reports:
         fates.update(report.bypassed)

@@ -55,6 +55,12 @@ def test_a_report_that_cannot_be_written_is_said_before_the_work(tmp_path, capsy
     assert not (tmp_path / "a.clean.mp4").exists()
 
 
+def test_of_jobs_at_the_same_time_the_time_that_passed_is_told():
+    reports = [JobReport(input=name, output="x", ok=True, seconds=60.0) for name in "ab"]
+    assert "frames in 2:00" in summary_of(reports, "now")
+    assert "frames in 1:10" in summary_of(reports, "now", 70.0)
+
+
 def test_no_name_breaks_the_table():
     reports = [
         JobReport(input="a|b\nc.mp4", output="x.mp4", ok=True, frames_out=7, derained=5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -188,6 +189,7 @@ def clean(
         raise UsageError("--workers, --ray-cpus and --ray-gpus go with --ray ADDRESS")
     drawn = progress_of_work() if ray is None else teller()
     progress = RecordedProgress(drawn, report)
+    began = time.monotonic()
     try:
         if isinstance(drawn, Teller):
             assert ray is not None
@@ -206,7 +208,9 @@ def clean(
     finally:
         drawn.close()
         if summary is not None and progress.reports:
-            write_summary(summary, progress.reports)
+            # On a cluster videos are cleaned at the same time.
+            passed = None if ray is None else time.monotonic() - began
+            write_summary(summary, progress.reports, passed)
     if json:
         typer.echo(told.model_dump_json(indent=2))
     raise typer.Exit(told.exit_code)
