@@ -70,6 +70,22 @@ def test_a_recording_is_looked_through_only_where_workers_would_be_idle():
     assert schedule.scout(2) == {0: (0, 5)}, "it ended before it came to the end"
 
 
+def test_where_scouts_come_no_further_none_is_sent_until_a_worker_has_come_further():
+    schedule = Schedule()
+    chain(schedule, 0, 9)
+    assert schedule.next() == (0, 0)
+    for _ in range(PATIENCE):
+        assert schedule.scout(1) == {0: (0, 9)}
+        schedule.scouted(0)
+    assert schedule.scout(1) == {}
+    schedule.done(0, 0)
+    assert schedule.next() == (0, 1)
+    assert schedule.scout(1) == {0: (1, 9)}
+    schedule.tell(0, 2)  # one that ends after it has told something may just have lost its node
+    schedule.scouted(0)
+    assert schedule.scout(2) == {0: (2, 9)}
+
+
 def test_a_scout_begins_where_something_is_known_and_ends_where_nothing_is_wanted():
     schedule = Schedule()
     schedule.add(0, dict.fromkeys((3, 4, 5, 8), 100), {3, 8})

@@ -22,6 +22,8 @@ class _Video:
     deaths: dict[int, int] = field(default_factory=dict)
     scouted: bool = False
     begun: bool = False
+    stuck: int | None = None  # the first segment that the last scout couldn't tell of
+    scouts: int = 0  # so many in a row
 
     @property
     def ready(self) -> list[int]:
@@ -100,7 +102,7 @@ class Schedule:
         wanted = sorted(
             (-sum(item.waiting[number] for number in item.unknown), video)
             for video, item in self._videos.items()
-            if item.unknown and not item.scouted
+            if item.unknown and not item.scouted and not self._leads_nowhere(item)
         )
         told: dict[int, tuple[int, int]] = {}
         for _, video in wanted[: max(0, spare)]:
@@ -110,9 +112,21 @@ class Schedule:
         return told
 
     def scouted(self, video: int) -> None:
-        """Note that nobody looks through a recording any more, be it that he came to its end."""
-        if video in self._videos:
-            self._videos[video].scouted = False
+        """Note that nobody looks through a recording any more, be it that he came to its end.
+
+        Where several in a row could not say more, as in front of a damaged place, no other is
+        sent until a worker has come further.
+        """
+        item = self._videos.get(video)
+        if item is None:
+            return
+        item.scouted = False
+        first = next(iter(item.unknown), None)
+        item.scouts = item.scouts + 1 if first == item.stuck else 1
+        item.stuck = first
+
+    def _leads_nowhere(self, item: _Video) -> bool:
+        return item.unknown[0] == item.stuck and item.scouts >= self._patience
 
     def done(self, video: int, number: int) -> None:
         """Note that a segment is cleaned, and that the next one has what it must know."""
