@@ -17,6 +17,10 @@ SOME = {"videos": 5, "done": 2, "frames": 300, "total": 1200, "workers": 4, "bus
         ({}, "2 of 5 videos, 300 of 1200 frames, 30.0 frames/s, 30 s left, 3 of 4 workers busy"),
         ({"total": None}, "2 of 5 videos, 300 frames, 30.0 frames/s, 3 of 4 workers busy"),
         (
+            {"done": 0, "frames": 0, "total": None, "workers": 0, "busy": 0},
+            "0 of 5 videos, waiting for a worker",
+        ),
+        (
             {"videos": 1, "done": 0, "frames": 0, "workers": 1, "busy": 0},
             "0 of 1 video, 0 of 1200 frames, 0.0 frames/s, 0 of 1 worker busy",
         ),

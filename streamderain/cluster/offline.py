@@ -290,8 +290,9 @@ class _Batch:
             if self._failures >= PATIENCE:
                 self._failures = 0
                 self._refuse(
-                    f"workers end before they have opened the network, {PATIENCE} in a row; see "
-                    "Ray's logs on the nodes, or try 'streamderain doctor' there"
+                    f"workers end before they have opened the network, {PATIENCE} in a row "
+                    f"({event.reason}); see Ray's logs on the nodes, or try 'streamderain doctor' "
+                    "there"
                 )
                 return
         else:
@@ -364,11 +365,12 @@ class _Batch:
             return
         self._asked = now
         self._workers.ask()
-        if self.first is None:
-            if now - self._began > WAIT_S:
-                self._began = float("inf")
-                self._tells.note(f"waiting for room for a worker of {self._need} on the cluster")
-            return
+        if self.first is None and now - self._began > WAIT_S:
+            self._began = float("inf")
+            self._tells.note(
+                f"no worker of {self._need} has come yet: it is slow to begin, or the cluster has "
+                "no room for it ('ray status' tells), and is waited for"
+            )
         looked = len(self._plans) == len(self._videos)
         every = looked and len(self._videos) + len(self._reports) == len(self._jobs)
         self._tells.tell(

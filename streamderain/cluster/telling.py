@@ -36,6 +36,9 @@ class Overview:
     seconds: float
 
     def __str__(self) -> str:
+        videos = f"{self.done} of {self.videos} video{'s' * (self.videos != 1)}"
+        if not (self.workers or self.frames):
+            return f"{videos}, waiting for a worker"
         rate = self.frames / max(self.seconds, 1e-9)
         frames = counted(self.frames)
         left = ""
@@ -43,9 +46,8 @@ class Overview:
             frames = f"{self.frames} of {self.total} frames"
             left = f", {time_left((self.total - self.frames) / rate)}" if rate > 0 else ""
         return (
-            f"{self.done} of {self.videos} video{'s' * (self.videos != 1)}, {frames}, "
-            f"{pace(rate)}{left}, {self.busy} of {self.workers} worker{'s' * (self.workers != 1)} "
-            "busy"
+            f"{videos}, {frames}, {pace(rate)}{left}, {self.busy} of {self.workers} "
+            f"worker{'s' * (self.workers != 1)} busy"
         )
 
 
