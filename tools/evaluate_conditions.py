@@ -195,24 +195,28 @@ def _lamps(clip: ConditionClip, index: int) -> dict[str, NDArray[np.bool_]]:
     return {"core": most >= WHITE, "glow": (most >= GLOWING) & (most < WHITE)}
 
 
+HEAD = (
+    "| condition | model | rainy: PSNR / SSIM | dry: left alone | dry: noisy | grey differs by "
+    "| lamps: white | lamps: glow |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+
+
 def table(found: Sequence[ConditionScores]) -> str:
     """Return the scores as a Markdown table."""
-    lines = [
-        "| condition | model | rainy: PSNR / SSIM | dry: left alone | dry: noisy | grey differs by "
-        "| lamps: white | lamps: glow |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for item in found:
-        grey = "" if np.isnan(item.cast) else f"{item.cast:.0f}"
-        cores, glow = (
-            "" if np.isnan(before) else f"{before:.1f} → {after:.1f}"
-            for before, after in ((item.cores, item.cores_after), (item.glow, item.glow_after))
-        )
-        lines.append(
-            f"| {item.condition} | {item.model} | {item.psnr:.2f} dB / {item.ssim:.3f} "
-            f"| {item.alone:.1f} dB | {item.noisy:.1f} dB | {grey} | {cores} | {glow} |"
-        )
-    return "\n".join(lines)
+    return "\n".join([*HEAD, *map(_row, found)])
+
+
+def _row(item: ConditionScores) -> str:
+    grey = "" if np.isnan(item.cast) else f"{item.cast:.0f}"
+    cores, glow = (
+        "" if np.isnan(before) else f"{before:.1f} → {after:.1f}"
+        for before, after in ((item.cores, item.cores_after), (item.glow, item.glow_after))
+    )
+    return (
+        f"| {item.condition} | {item.model} | {item.psnr:.2f} dB / {item.ssim:.3f} "
+        f"| {item.alone:.1f} dB | {item.noisy:.1f} dB | {grey} | {cores} | {glow} |"
+    )
 
 
 def gauge_table(
@@ -311,12 +315,13 @@ def run(args: argparse.Namespace) -> None:
             print(line, flush=True)
         return
     found: list[ConditionScores] = []
+    print("\n".join(HEAD))
     for name in names:
         seen = list(clips_in(name, clips, args.seed))
         for model in args.models:
             with open_model(model, args.device, args.backend) as backend:
                 found.append(judge(backend, name, seen, lookahead=args.lookahead))
-    print(table(found))
+            print(_row(found[-1]), flush=True)
     if args.json is not None:
         write_whole(args.json, CONDITION_SCORES.dump_json(found, indent=2) + b"\n")
 
