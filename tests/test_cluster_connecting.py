@@ -96,6 +96,17 @@ def test_a_closed_port_and_an_unknown_name_are_said_as_they_are():
     assert speaks_grpc("nobody.invalid", 1) == "the name nobody.invalid isn't known"
 
 
+def test_a_cluster_that_goes_away_is_one_sentence(monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with (
+        pytest.raises(ClusterError, match="the Ray cluster doesn't answer any more"),
+        connected("local"),
+    ):
+        raise ray.exceptions.RaySystemError("gone")
+
+
 def test_connecting_to_nobody_ends_with_one_sentence():
     pytest.importorskip("ray", reason="Ray is not installed")
     with server(None) as port:

@@ -60,7 +60,8 @@ def connected(
     Raises:
         UsageError: that is no address.
         ClusterError: Ray isn't installed or is another version than the cluster's, nobody answers,
-            this machine is no node of the cluster, or this process is connected already.
+            this machine is no node of the cluster, or this process is connected already; or, within
+            the ``with``, the cluster is gone.
     """
     if address not in (AUTO, LOCAL):
         split_address(address)
@@ -88,6 +89,11 @@ def connected(
     try:
         with _hushed():
             yield ray
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"the Ray cluster doesn't answer any more ({type(error).__name__}); see 'ray status' "
+            "on its head"
+        ) from error
     finally:
         ray.shutdown()
 
@@ -185,8 +191,9 @@ def _explained(address: str, error: Exception) -> str:
         )
     first = next(iter(text.strip().splitlines()), type(error).__name__).rstrip(". ")
     return (
-        f"the Ray cluster at {address} can't be joined ({first}); see 'ray status' there, and set "
-        "RAY_AUTH_MODE=token here where it was started with a token"
+        f"the Ray cluster at {address} can't be joined ({first}); see 'ray status' there, and "
+        "where it has a token ('ray start' takes ~/.ray/auth_token if that is there) set "
+        "RAY_AUTH_MODE=token here"
     )
 
 

@@ -18,7 +18,6 @@ from streamderain.cluster.liveray import RayWorkers
 from streamderain.cluster.livewatch import WatchSettings
 from streamderain.config import RunConfig
 from streamderain.configcheck import exposed
-from streamderain.errors import ClusterError
 from streamderain.logs import LogFormat, set_up_logging
 from streamderain.source import hide_secrets
 from streamderain.wire import AddressHeader, encode_message
@@ -76,15 +75,9 @@ def run_on_cluster(
         log.info("address book at %s", book.address)
         cluster = config.cluster
         settings = WatchSettings(silence=cluster.silence)
-        try:
-            driver = Driver(config, RayWorkers(ray, cluster), settings)
-            log.info("cameras: %d, workers: %d", len(config.cameras), driver.workers)
-            _follow(driver, book)
-        except ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"the Ray cluster doesn't answer any more ({type(error).__name__}); see "
-                "'ray status' on its head"
-            ) from error
+        driver = Driver(config, RayWorkers(ray, cluster), settings)
+        log.info("cameras: %d, workers: %d", len(config.cameras), driver.workers)
+        _follow(driver, book)
 
 
 def open_book(config: RunConfig) -> ZeroMqPublisher:
@@ -124,9 +117,11 @@ def _follow(driver: Driver, book: ZeroMqPublisher) -> None:
             publish(book, driver.step())
         log.info("stopping" if stop.is_set() else "all cameras have ended")
     finally:
-        publish(book, driver.stop(STOP_S))
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            publish(book, driver.stop(STOP_S))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
