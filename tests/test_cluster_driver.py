@@ -34,6 +34,7 @@ class MadeUp:
     def __init__(self, number, avoid):
         self.number, self.avoid = number, avoid
         self.node, self.is_there, self.is_gone = f"node{number}", True, None
+        self.returns = self.for_good = False
         self.phase, self.problem, self.state = None, None, "live"
         self.log, self.told, self.is_asked, self.killed, self.stopped = [], None, False, 0, 0
         self.worker = f"w{number}"
@@ -44,7 +45,7 @@ class MadeUp:
 
     def report(self):
         if self.is_gone is not None:
-            raise Gone(self.is_gone)
+            raise Gone(self.is_gone, returns=self.returns, for_good=self.for_good)
         if not (self.is_asked and self.is_there):
             return None
         self.is_asked = False
@@ -158,6 +159,43 @@ def test_one_that_says_it_is_gone_is_given_the_same_time_to_come_back(run):
     assert len(run.workers.made) == 2
     assert (worker.phase, run.state("gate")) == (Phase.RUNNING, "live")
     assert (run.book["gate"].run, run.book["gate"].placement) == ("run-w0-again", 2)
+
+
+def test_one_whose_process_has_ended_and_begins_slowly_is_not_replaced_by_yet_another(run, caplog):
+    caplog.set_level(logging.INFO, "streamderain")
+    worker = run.workers.made[0]
+    worker.is_gone, worker.returns = "", True
+    run.steps(9)
+    assert (run.state("gate"), run.where("gate"), run.state("yard")) == ("moving", (), "live")
+    worker.is_gone, worker.worker, worker.phase = None, "w0-again", None
+    run.steps(1.5)
+    assert (len(run.workers.made), worker.killed) == (2, 0)
+    assert (run.state("gate"), run.book["gate"].run) == ("live", "run-w0-again")
+    assert [record.message for record in caplog.records] == [
+        "gate: their worker on host-node0 has ended; they move to another worker",
+        "gate: on host-node0",
+    ]
+
+
+def test_one_that_never_began_is_replaced_soon_and_what_is_said_of_it_is_said_once(caplog):
+    run = Run(config(("gate",)))
+    (first,) = run.workers.made
+    first.is_gone, first.for_good = "it was cancelled", True
+    run.steps(4)
+    assert run.workers.made == [first]
+    run.workers.has_room = False
+    run.steps(2)
+    first, second = run.workers.made
+    run.steps(12)  # now there is no room, either
+    second.is_gone, second.for_good = "it was cancelled", True
+    run.steps(3)
+    assert [record.message for record in caplog.records] == [
+        "gate: a worker failed: it was cancelled",
+        "gate: waiting for a node: they start as soon as one has 1 CPU free by Ray's count",
+    ]
+    run.workers.has_room = True
+    run.steps(12)
+    assert run.state("gate") == "live"
 
 
 def test_without_room_it_is_said_once_and_they_start_as_soon_as_there_is(caplog):

@@ -76,6 +76,38 @@ def test_one_that_was_started_anew_by_itself_is_told_again(history):
     assert history.answer(Phase.RUNNING, "w2") is Act.NOTHING
 
 
+def test_one_that_ended_and_comes_back_is_waited_for_however_slowly_it_begins(history):
+    history.run()
+    assert history.watch.ended(history.now)
+    assert history.watch.phase is Phase.WAITING
+    for _ in range(30):  # seconds, which is more than silence and avoiding together
+        history.now += 1
+        assert not history.watch.ended(history.now), "said again, it is no news"
+        assert history.watch.act(history.now) is Act.NOTHING
+    assert history.watch.avoid is None
+    assert history.answer(None, "w2") is Act.START
+
+
+def test_one_that_ended_and_does_not_come_back_is_asked_for_anew(history):
+    history.run()
+    history.watch.ended(history.now)
+    assert history.until_act() == (Act.REPLACE, 60.0)
+
+
+def test_one_that_ended_for_good_is_soon_followed_by_another_and_then_ever_more_rarely(history):
+    for wait in (5.0, 10.0, 20.0, 20.0):
+        history.watch.lost(history.now)
+        began = history.now
+        while history.watch.act(history.now) is Act.NOTHING:
+            history.now += 0.25
+            history.watch.lost(history.now)
+        assert history.now - began == wait
+    assert history.watch.avoid is None
+    history.run()
+    history.watch.lost(history.now)
+    assert history.until_act() == (Act.REPLACE, 5.0)
+
+
 def test_one_that_was_told_but_knows_nothing_of_it_is_told_again(history):
     assert history.answer(None) is Act.START
     history.now += 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from streamderain import __version__
@@ -29,7 +29,16 @@ ROOM_S = 10.0
 
 
 class Gone(Exception):  # noqa: N818 - what became of a worker, not an error of ours
-    """A worker died or can't be reached; as text why, where it isn't just that."""
+    """A worker died or can't be reached; as text why, where it isn't just that.
+
+    Attributes:
+        returns: it is known to have ended, and another process in its place is on its way.
+        for_good: it has ended, and nothing comes in its place.
+    """
+
+    def __init__(self, reason: str = "", *, returns: bool = False, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.returns, self.for_good = returns, for_good
 
 
 class Handle(Protocol):
@@ -89,7 +98,9 @@ class _Group:
     waits_since: float | None = None
     was_placed: bool = False
     told: str | None = None
-    """What was said of it last, so that it is said once."""
+    """What was said of it last."""
+    said: set[str] = field(default_factory=set)
+    """Since its cameras ran, so that it is said once."""
 
     @property
     def names(self) -> str:
@@ -188,6 +199,15 @@ class Driver:
             group.is_asked = False
             if reason := str(gone):
                 self._say(group, f"a worker failed: {reason}")
+            if gone.for_good:
+                group.watch.lost(now)
+            if gone.returns and group.watch.ended(now):
+                if group.report is not None:
+                    log.warning(
+                        "%s: their worker on %s has ended; they move to another worker",
+                        group.names, group.report.host,
+                    )  # fmt: skip
+                group.report = None
             return
         if report is None:
             return
@@ -203,6 +223,7 @@ class Driver:
         before, group.report = group.report, report
         if report.phase is Phase.RUNNING and (before is None or before.run != report.run):
             group.was_placed, group.told = True, None
+            group.said.clear()
             log.info("%s: on %s", group.names, report.host)
         elif report.phase is Phase.FAILED and report.problem:
             self._say(group, f"can't run on {report.host}: {report.problem}")
@@ -268,8 +289,9 @@ class Driver:
             time.sleep(0.02)
 
     def _say(self, group: _Group, text: str) -> None:
-        if group.told != text:
-            group.told = text
+        group.told = text
+        if text not in group.said:
+            group.said.add(text)
             log.warning("%s: %s", group.names, text)
 
     @staticmethod

@@ -124,7 +124,11 @@ class RayHandle:
         try:
             return self._ray.get(asked)
         except errors.ActorUnavailableError as error:
-            raise Gone from error
+            # Ray says so once it knows that the process or its node is gone. Before that, and of
+            # a machine that just vanished, it only says that nobody could be reached.
+            raise Gone(returns="The actor is restarting" in str(error)) from error
+        except (errors.ActorDiedError, errors.ActorUnschedulableError) as error:
+            raise Gone(_last_line(error), for_good=True) from error  # Ray starts it anew otherwise
         except errors.RayError as error:
             # Its own process may say why: no streamderain on that node, or another one.
             raise Gone(_last_line(error)) from error

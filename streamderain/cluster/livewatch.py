@@ -38,7 +38,8 @@ class WatchSettings:
         placing: before one is asked for anew that never answered: it may be on a node that is gone.
         starting: without an answer while a network is opened, which may keep a process busy.
         avoiding: how long a replacement waits for another node before the old one will do again.
-        again, again_most: before a start that failed is tried again; doubled at each further one.
+        again, again_most: before a start that failed is tried again, or another worker asked for
+            in place of one that ended for good; doubled at each further one.
     """
 
     silence: float = 5.0
@@ -73,7 +74,7 @@ class Watch:
         self._answered_at: float | None = None
         self._worker: str | None = None
         self._node: str | None = None
-        self._told = False
+        self._told = self._lost = False
 
     def answered(self, worker: str, node: str, phase: Phase | None, now: float) -> None:
         """Note an answer.
@@ -88,15 +89,41 @@ class Watch:
         if worker != self._worker or phase is None:
             self._worker, self._told = worker, False
         if phase is Phase.FAILED and self.phase is not Phase.FAILED:
-            wait = min(self._settings.again_most, self._settings.again * 2**self._failures)
-            self._failures += 1
-            self._again_at = now + wait
+            self._failed(now)
         elif phase is Phase.RUNNING:
             self._failures = 0
         self.phase = phase or Phase.STARTING
 
+    def ended(self, now: float) -> bool:
+        """Note that the worker has ended for certain, and another process is on its way to us.
+
+        That is no silence: to ask for yet another worker, on another node at that, would take
+        longer than to wait.
+
+        Returns:
+            Whether that is news.
+        """
+        if self._answered_at is None:
+            return False
+        self._begin(now)
+        return True
+
+    def lost(self, now: float) -> None:
+        """Note that nothing comes of this worker any more; harmless twice.
+
+        Another one is asked for a little later: whatever ended it may end that one, too.
+        """
+        if not self._lost:
+            self._lost = True
+            self._failed(now)
+
     def act(self, now: float) -> Act:
         """Say what is to be done now; what it says is taken to be done."""
+        if self._lost:
+            if now < self._again_at:
+                return Act.NOTHING
+            self._begin(now)
+            return Act.REPLACE
         if self._answered_at is None:
             return self._wait(now)
         limit = self._settings.silence
@@ -127,6 +154,12 @@ class Watch:
             return Act.REPLACE
         return Act.NOTHING
 
+    def _failed(self, now: float) -> None:
+        wait = min(self._settings.again_most, self._settings.again * 2**self._failures)
+        self._failures += 1
+        self._again_at = now + wait
+
     def _begin(self, now: float) -> None:
-        self.phase, self._asked_at, self._told = Phase.WAITING, now, False
+        self.phase, self._asked_at = Phase.WAITING, now
+        self._told = self._lost = False
         self._answered_at = self._worker = self._node = None

@@ -205,6 +205,25 @@ def test_a_node_that_vanishes_is_replaced_and_ends_its_own_when_it_is_back(
         assert run.code == 0
 
 
+def test_a_worker_whose_process_is_killed_is_back_where_no_other_node_has_room(
+    cluster, tmp_path, sources
+):
+    cluster.fill(2)
+    pair = {name: sources[name] for name in ("file", "again")}
+    with Run(cluster, tmp_path, pair, cpus=2) as run:
+        until(lambda: run.received(*pair) > 3, LONG)
+        (worker,) = cluster.workers()
+        began = time.monotonic()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: run.moved() == set(pair), LONG)
+        assert time.monotonic() - began < BACK or not cluster.is_quiet
+        # On a busy machine Ray may know of it later than after ``silence``.
+        ended, silent = run.said("has ended"), run.said("no answer")
+        assert (len(ended), len(silent)) == (1, 0) or not cluster.is_quiet
+        run.stop()
+        assert run.code == 0
+
+
 def test_cameras_without_room_wait_and_are_placed_as_soon_as_there_is(cluster, tmp_path, sources):
     cluster.fill(2)
     with Run(cluster, tmp_path, sources, cpus=2) as run:
