@@ -179,19 +179,20 @@ def table(rows: Mapping[str, Mapping[str, object]], refused: str | None = None) 
         title=f"refused: {refused}" if refused else None,
         box=None,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         header_style="bold",
     )
     for column in ("camera", "state", "size"):
-        drawn.add_column(column)
-    for column in ("fps", "age p50", "age p95", "lost", "dropped", "rain", "derained"):
-        drawn.add_column(column, justify="right")
-    drawn.add_column("passed as it came")
+        drawn.add_column(column, no_wrap=column == "state", overflow="fold")
+    for column in ("fps", "age p50, ms", "age p95, ms", "lost", "dropped", "rain", "derained"):
+        drawn.add_column(column, justify="right", no_wrap=not column.startswith("age"))
+    drawn.add_column("passed as it came", min_width=13)
     for name, row in rows.items():
         dropped = row["dropped"]
         assert isinstance(dropped, dict)
         drawn.add_row(
             name, _text(row["state"]), _text(row["size"]), _text(row["fps"]),
-            _text(row["age_p50_ms"], " ms"), _text(row["age_p95_ms"], " ms"), _text(row["lost"]),
+            _text(row["age_p50_ms"]), _text(row["age_p95_ms"]), _text(row["lost"]),
             _text(sum(dropped.values())), _text(row["rain"]), _text(row["derained"]),
             _counts(row["bypassed"]),
         )  # fmt: skip
