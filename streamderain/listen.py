@@ -186,7 +186,7 @@ def table(rows: Mapping[str, Mapping[str, object]], refused: str | None = None) 
         drawn.add_column(column, no_wrap=column == "state", overflow="fold")
     for column in ("fps", "age p50, ms", "age p95, ms", "lost", "dropped", "rain", "derained"):
         drawn.add_column(column, justify="right", no_wrap=not column.startswith("age"))
-    drawn.add_column("passed as it came", min_width=13)
+    drawn.add_column("passed as it came", overflow="fold")
     for name, row in rows.items():
         dropped = row["dropped"]
         assert isinstance(dropped, dict)

@@ -50,8 +50,17 @@ def test_the_table_shows_every_camera_and_fits_a_terminal():
     }
     said = drawn(rows)
     assert all(len(line) <= 120 for line in said.splitlines())
-    for words in ("gate", "live", "25.0", "50 ms", "10 overload", "yard", "backoff"):
+    for words in ("gate", "live", "25.0", "age p50, ms", " 50 ", "10 overload", "yard", "backoff"):
         assert words in said
+
+
+def test_a_narrow_terminal_cuts_no_state_and_no_name():
+    rows = {"north-gate": summary(CameraView(state="connecting"), None, 1)}
+    console = Console(file=StringIO(), width=80)
+    console.print(table(rows))
+    said = console.file.getvalue()
+    assert "connecting" in said
+    assert "…" not in said
 
 
 def test_an_empty_table_and_a_refusal_say_so():
