@@ -5,8 +5,10 @@ import itertools
 import os
 import re
 import shutil
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -15,8 +17,9 @@ from streamderain.cli import main
 from streamderain.cluster import offline
 from streamderain.cluster.cleaner import Answer, Cleaner, NetworkChoice, Scout
 from streamderain.cluster.offline import ClusterOptions, clean_on_cluster
-from streamderain.cluster.placing import Introduction
+from streamderain.cluster.placing import Introduction, Need
 from streamderain.cluster.workers import Answered, Came, Looked, Lost, Unfit, Worker
+from streamderain.cluster.workers import Workers as RealWorkers
 from streamderain.errors import ClusterError, Interrupted, UsageError
 from streamderain.jobs import plan_jobs
 from streamderain.segments.manifest import StateFolder
@@ -72,6 +75,8 @@ class Workers:
         self.all.clear()
 
     def wait(self, timeout_s):
+        if not (self._scouts or self._coming or any(worker.order for worker in self.all)):
+            time.sleep(0.01)  # or the threads that plan and join would hardly come to work
         for video, scout in list(self._scouts.items()):
             told = scout.next()
             if told is None:
@@ -357,3 +362,10 @@ def test_recordings_in_a_store_are_cleaned_with_nothing_shared_but_the_store(cli
 def test_wrong_words_are_refused_before_a_cluster_is_looked_for(clips, capsys, words, said):
     assert main(["clean", str(clips[0]), *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_where_nobody_is_at_work_the_batch_waits_instead_of_turning():
+    workers = RealWorkers(MagicMock(), NetworkChoice(model="null"), Need(1.0))
+    began = time.monotonic()
+    assert list(workers.wait(0.05)) == []
+    assert time.monotonic() - began >= 0.05

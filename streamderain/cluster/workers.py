@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -167,6 +168,7 @@ class Workers:
     def wait(self, timeout_s: float) -> Iterator[Event]:
         """Give what has happened, waiting for it for so long."""
         if not self._pending:
+            time.sleep(timeout_s)  # videos are planned and joined meanwhile, by other threads
             return
         waiting = list(self._pending)
         done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
