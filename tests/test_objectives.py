@@ -77,7 +77,7 @@ def test_a_few_steps_lower_the_loss(name, pictures, autoencoder):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_in_few_bits_are_those_in_many(name, autoencoder):
     """On pictures with edges: on smooth ones any rounding looks harmless."""
-    with SceneReader(height=128, width=128, seconds=0.08, seed=3) as reader:
+    with SceneReader(height=64, width=96, seconds=0.08, seed=3) as reader:
         frames = [(frame.pixels, reader.clean_frame(frame.index)) for frame in reader]
     rainy, clean = (
         torch.from_numpy(np.stack([pair[side] for pair in frames])).permute(0, 3, 1, 2).float()

@@ -163,8 +163,15 @@ BARS = """canvas => {
 }"""
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (1000, 500), (360, 740)])
-@pytest.mark.parametrize("shape", ["320x240", "320x180", "352x288"])
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ("320x240", (1280, 900)),
+        ("320x180", (1920, 1080)),
+        ("352x288", (1000, 500)),
+        ("320x240", (360, 740)),
+    ],
+)
 def test_pictures_have_no_bars_and_are_not_distorted(opened, boxed, size, shape):
     name = f"c{shape}"
     boxed.ask("PUT", f"cameras/{name}", {"source": f"scene:heavy?size={shape}&fps=5"})
