@@ -16,9 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from streamderain.closing import ClosesAtExit
 from streamderain.errors import InputError, OutputError
 from streamderain.storage.address import Place, RemotePath, place_of
 from streamderain.storage.files import FileInfo, Store
@@ -30,7 +29,7 @@ RESERVE_BYTES = 64 << 20
 """Of the disk that copies leave free."""
 
 
-class SourceCache:
+class SourceCache(ClosesAtExit):
     """Copies of recordings, fetched once for all processes of a machine that ask for them.
 
     For work that comes back to the same recording, as segments of it do. A copy stays for as long
@@ -49,15 +48,6 @@ class SourceCache:
         self._folder = _root() / "sources"
         self._held: dict[str, int] = {}  # descriptors of locks
         self._uses: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
 
     @contextmanager
     def local(self, source: str | Place) -> Iterator[Path]:
