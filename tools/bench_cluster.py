@@ -26,7 +26,7 @@ from streamderain.clean import CleanOptions
 from streamderain.cluster.cleaner import NetworkChoice
 from streamderain.cluster.offline import ClusterOptions, clean_on_cluster
 from streamderain.cluster.telling import Overview
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import UsageError
 from streamderain.inference.backend import PICTURE
 from streamderain.inference.create import create_backend
 from streamderain.jobs import plan_jobs
@@ -35,6 +35,7 @@ from streamderain.report import JobReport
 from streamderain.segments.carrying import carried_states
 from streamderain.segments.job import SegmentedJob
 from streamderain.segments.work import Settings, clean_segment
+from tools.ending import ends_in_a_sentence
 from tools.files import write_whole
 
 __all__ = ["Figure", "Parts", "main", "markdown", "measure", "measure_parts"]
@@ -206,6 +207,7 @@ def make_clips(folder: Path, count: int, size: tuple[int, int], seconds: float) 
     return [first, *rest]
 
 
+@ends_in_a_sentence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench_cluster", description=__doc__)
@@ -221,25 +223,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args(arguments)
     options = CleanOptions(preset="superfast", segment_s=asked.segment, overwrite=True, always=True)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            clips = make_clips(Path(folder), asked.videos, parse_size(asked.size), asked.seconds)
-            figures = measure(
-                clips, asked.workers, asked.rounds, NetworkChoice(model=asked.model), options,
-                asked.ray_cpus,
-            )  # fmt: skip
-            parts = (
-                measure_parts(clips[0], NetworkChoice(model=asked.model), options)
-                if asked.parts
-                else None
-            )
-        if asked.json:
-            told = {"workers": [asdict(figure) for figure in figures]}
-            text = json.dumps(told | ({"parts": asdict(parts)} if parts else {}), indent=1)
-            write_whole(asked.json, f"{text}\n".encode())
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    with tempfile.TemporaryDirectory() as folder:
+        clips = make_clips(Path(folder), asked.videos, parse_size(asked.size), asked.seconds)
+        figures = measure(
+            clips, asked.workers, asked.rounds, NetworkChoice(model=asked.model), options,
+            asked.ray_cpus,
+        )  # fmt: skip
+        parts = (
+            measure_parts(clips[0], NetworkChoice(model=asked.model), options)
+            if asked.parts
+            else None
+        )
+    if asked.json:
+        told = {"workers": [asdict(figure) for figure in figures]}
+        text = json.dumps(told | ({"parts": asdict(parts)} if parts else {}), indent=1)
+        write_whole(asked.json, f"{text}\n".encode())
     print(markdown(figures), end="")
     if parts:
         print(f"\na scout looks through {parts.look:.0f} frames/s, {parts.join:,.0f} are joined")

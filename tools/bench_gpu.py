@@ -32,6 +32,7 @@ from streamderain.inference.graphs import one_line
 from streamderain.inference.onnx import OnnxBackend
 from streamderain.models import ModelInfo, resolve_model
 from streamderain.readers.scene import SceneReader
+from tools.ending import ends_in_a_sentence
 from tools.files import write_whole
 
 __all__ = ["Card", "Figure", "backends_of", "main", "markdown", "measure", "measure_card", "per_s"]
@@ -327,6 +328,7 @@ def markdown(card: Card, figures: Sequence[Figure], size: str) -> str:
     return "\n".join(lines)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, measure, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -340,27 +342,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=8192, help="of the matrices of the card's rate")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     args = parser.parse_args(arguments)
-    try:
-        size = parse_size(args.size)
-        if args.device == "cuda" and _gpu_memory_mb() is None:
-            raise UsageError("there is no NVIDIA driver here; use --device cpu to try it out")
-        infos = [resolve_model(name) for name in args.models or MODELS]
-        card = measure_card(args.device, args.seconds, args.side)
-        figures: list[Figure] = []
-        for info in infos:
-            for runtime in args.runtimes:
-                print(f"{info.name}, {runtime} …", file=sys.stderr)
-                figures += measure(
-                    runtime, info, args.device, size, args.batches, args.seconds, card
-                )
-        print(markdown(card, figures, args.size))
-        if args.json is not None:
-            found: dict[str, Any] = {"card": asdict(card), "size": args.size}
-            found["figures"] = [asdict(row) for row in figures]
-            write_whole(args.json, (json.dumps(found, indent=1) + "\n").encode())
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    size = parse_size(args.size)
+    if args.device == "cuda" and _gpu_memory_mb() is None:
+        raise UsageError("there is no NVIDIA driver here; use --device cpu to try it out")
+    infos = [resolve_model(name) for name in args.models or MODELS]
+    card = measure_card(args.device, args.seconds, args.side)
+    figures: list[Figure] = []
+    for info in infos:
+        for runtime in args.runtimes:
+            print(f"{info.name}, {runtime} …", file=sys.stderr)
+            figures += measure(runtime, info, args.device, size, args.batches, args.seconds, card)
+    print(markdown(card, figures, args.size))
+    if args.json is not None:
+        found: dict[str, Any] = {"card": asdict(card), "size": args.size}
+        found["figures"] = [asdict(row) for row in figures]
+        write_whole(args.json, (json.dumps(found, indent=1) + "\n").encode())
     return 0 if any(row.failed is None for row in figures) else 1
 
 

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from streamderain import metrics
 from streamderain.defaults import VIDEO_MODEL
-from streamderain.errors import StreamderainError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
@@ -25,6 +24,7 @@ from streamderain.rain.conditions import Condition, Fog, Infrared, Lamp, Night, 
 from streamderain.readers.scene import SceneReader
 from streamderain.scene.view import REFERENCE_SIZE, View
 from tools.condition_clips import rain_layers
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import open_model
 from tools.evaluate_footage import with_priors
 from tools.figures import check_suffix, panel, save
@@ -99,6 +99,7 @@ def draw(rows: list[Row]) -> Figure:
     return figure
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, derain, draw, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -109,17 +110,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--backend", default="auto", choices=BACKENDS)
     args = parser.parse_args(arguments)
-    try:
-        check_suffix(args.output)
-        with open_model(args.model, args.device, args.backend) as backend:
-            rows = [
-                row_of(name, backend, lookahead=args.lookahead, seed=args.seed)
-                for name in CONDITIONS
-            ]
-        save(draw(rows), args.output)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    check_suffix(args.output)
+    with open_model(args.model, args.device, args.backend) as backend:
+        rows = [
+            row_of(name, backend, lookahead=args.lookahead, seed=args.seed) for name in CONDITIONS
+        ]
+    save(draw(rows), args.output)
     print(args.output)
     return 0
 

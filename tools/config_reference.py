@@ -29,8 +29,8 @@ from streamderain.config import (
     RunConfig,
     ZeroMqOutput,
 )
-from streamderain.errors import StreamderainError
 from streamderain.serviceconfig import TOKEN_LENGTH, ServiceConfig
+from tools.ending import ends_in_a_sentence
 from tools.files import write_whole
 
 __all__ = ["duration", "main", "reference", "rows", "type_of"]
@@ -184,24 +184,21 @@ def reference() -> str:
     return "\n".join([*parts, ENVIRONMENT])
 
 
+@ends_in_a_sentence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or say whether it is up to date."""
     parser = argparse.ArgumentParser(prog="python -m tools.config_reference", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=TARGET, help="the page")
     parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
     args = parser.parse_args(arguments)
-    try:
-        if args.check:
-            there = args.output.read_text(encoding="utf-8") if args.output.exists() else ""
-            if there == reference():
-                return 0
-            print(f"error: {args.output} is not what the models say; run this without --check",
-                  file=sys.stderr)  # fmt: skip
-            return 1
-        write_whole(args.output, reference().encode())
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if args.check:
+        there = args.output.read_text(encoding="utf-8") if args.output.exists() else ""
+        if there == reference():
+            return 0
+        print(f"error: {args.output} is not what the models say; run this without --check",
+              file=sys.stderr)  # fmt: skip
+        return 1
+    write_whole(args.output, reference().encode())
     return 0
 
 

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
+from streamderain.errors import InputError, ModelError, UsageError
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain
 from streamderain.models import Score, sha256_of
 from streamderain.readers.pictures import read_picture
+from tools.ending import ends_in_a_sentence
 from tools.files import pictures_in, write_whole
 from tools.training.data import RAINS, VALIDATION_IDS
 
@@ -257,13 +258,10 @@ def run(args: argparse.Namespace) -> None:
             write_whole(target, text.encode())
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, and return the exit code."""
-    try:
-        run(_parser().parse_args(arguments))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    run(_parser().parse_args(arguments))
     return 0
 
 

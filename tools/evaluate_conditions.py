@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.errors import InputError, StreamderainError, UsageError
+from streamderain.errors import InputError, UsageError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
@@ -45,6 +45,7 @@ from streamderain.rain.drawn import CONDITIONS
 from streamderain.readers.video import VideoFileReader
 from tools.clips import camera_path, draw_clip, random_movers
 from tools.condition_clips import ConditionClip, seen_in
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import PSNR_CAP, open_model
 from tools.evaluate_footage import with_priors
 from tools.evaluate_gauge import dry_by, scores_of
@@ -326,13 +327,10 @@ def run(args: argparse.Namespace) -> None:
         write_whole(args.json, CONDITION_SCORES.dump_json(found, indent=2) + b"\n")
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print, and return the exit code."""
-    try:
-        run(_parser().parse_args(arguments))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    run(_parser().parse_args(arguments))
     return 0
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
-from streamderain.errors import InputError, StreamderainError, UsageError
+from streamderain.errors import InputError, UsageError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
@@ -40,6 +40,7 @@ from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.video import VideoFileReader
 from tools.detection import SIZES, SURE, Agreement, Boxes, agreement
 from tools.detectors import Detector, open_detector
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import DRY, open_model
 from tools.files import write_whole
 
@@ -330,6 +331,7 @@ def _number(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:,.0f}"
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -354,25 +356,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the scores to this file, as they come")
     args = parser.parse_args(arguments)
     found: list[DetectionScores] = []
-    try:
-        if not 0 < args.sure <= 1:
-            raise UsageError(f"--sure {args.sure} is no score: give one above 0, at most 1")
-        detector = None if args.detector is None else open_detector(args.detector)
-        for path, rain in product(args.video, args.rain or ["heavy"]):
-            look = PRESETS[rain] if args.veil else replace(PRESETS[rain], distance_m=0.0)
-            recording = recorded(path, args.skip, args.frames, look, args.seed)
-            judged = judge(
-                args.models, lambda model: open_model(model, args.device, args.backend),
-                recording, detector, args.sure,
-            )  # fmt: skip
-            for name, motion, agreed in judged:
-                found.append(DetectionScores(name, path.stem, rain, motion, agreed))
-                if args.json is not None:  # it takes long, and what is known is kept
-                    write_whole(args.json, DETECTION_SCORES.dump_json(found, indent=2) + b"\n")
-        print(table(found))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if not 0 < args.sure <= 1:
+        raise UsageError(f"--sure {args.sure} is no score: give one above 0, at most 1")
+    detector = None if args.detector is None else open_detector(args.detector)
+    for path, rain in product(args.video, args.rain or ["heavy"]):
+        look = PRESETS[rain] if args.veil else replace(PRESETS[rain], distance_m=0.0)
+        recording = recorded(path, args.skip, args.frames, look, args.seed)
+        judged = judge(
+            args.models, lambda model: open_model(model, args.device, args.backend),
+            recording, detector, args.sure,
+        )  # fmt: skip
+        for name, motion, agreed in judged:
+            found.append(DetectionScores(name, path.stem, rain, motion, agreed))
+            if args.json is not None:  # it takes long, and what is known is kept
+                write_whole(args.json, DETECTION_SCORES.dump_json(found, indent=2) + b"\n")
+    print(table(found))
     return 0
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.errors import InputError, StreamderainError
+from streamderain.errors import InputError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
@@ -37,6 +37,7 @@ from streamderain.inference.prior import Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from streamderain.readers.video import VideoFileReader
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import open_model
 from tools.files import write_whole
 
@@ -146,6 +147,7 @@ def table(found: Sequence[FootageScores]) -> str:
     return "\n".join(lines)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -168,30 +170,26 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     look = PRESETS[args.rain] if args.veil else replace(PRESETS[args.rain], distance_m=0.0)
     found: list[FootageScores] = []
-    try:
-        for path in args.video:
-            with VideoFileReader(path) as reader:
-                frames = islice(reader, args.skip, args.skip + args.frames)
-                clean = [frame.pixels for frame in frames]
-                fps = float(reader.format.frame_rate or 25)
-            if len(clean) <= SETTLED:
-                raise InputError(
-                    f"{path} has {len(clean)} frames from number {args.skip} on; {SETTLED + 1} are "
-                    "needed"
-                )
-            height, width = clean[0].shape[:2]
-            weather = RainSimulator(height, width, look, fps=fps, seed=args.seed)
-            rainy = [weather.rain_on(frame) for frame in clean]
-            for model in args.models:
-                with open_model(model, args.device, args.backend) as backend:
-                    scores = judge(backend, clean, rainy, lookahead=args.lookahead)
-                    found.append(FootageScores(backend.name, path.stem, *scores))
-        print(table(found))
-        if args.json is not None:
-            write_whole(args.json, FOOTAGE_SCORES.dump_json(found, indent=2) + b"\n")
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    for path in args.video:
+        with VideoFileReader(path) as reader:
+            frames = islice(reader, args.skip, args.skip + args.frames)
+            clean = [frame.pixels for frame in frames]
+            fps = float(reader.format.frame_rate or 25)
+        if len(clean) <= SETTLED:
+            raise InputError(
+                f"{path} has {len(clean)} frames from number {args.skip} on; {SETTLED + 1} are "
+                "needed"
+            )
+        height, width = clean[0].shape[:2]
+        weather = RainSimulator(height, width, look, fps=fps, seed=args.seed)
+        rainy = [weather.rain_on(frame) for frame in clean]
+        for model in args.models:
+            with open_model(model, args.device, args.backend) as backend:
+                scores = judge(backend, clean, rainy, lookahead=args.lookahead)
+                found.append(FootageScores(backend.name, path.stem, *scores))
+    print(table(found))
+    if args.json is not None:
+        write_whole(args.json, FOOTAGE_SCORES.dump_json(found, indent=2) + b"\n")
     return 0
 
 

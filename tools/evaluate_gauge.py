@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from streamderain.errors import StreamderainError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.gate import GateConfig, RainGate
 from streamderain.inference.gating import DRY, judged
 from tools.clips import camera_path, draw_clip, random_movers
+from tools.ending import ends_in_a_sentence
 from tools.nuisances import NUISANCES
 from tools.train_gauge import rain_on
 from tools.training.data import Pictures, load_pictures, validation_sets
@@ -90,6 +90,7 @@ def _recorded(frames: Sequence[Pixels]) -> list[Frame]:
     ]
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -98,21 +99,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kind", action="append", choices=KINDS, help="default: all")
     parser.add_argument("--seed", type=int, default=5)
     args = parser.parse_args(arguments)
-    try:
-        stills = [clean for _, clean in validation_sets(args.data)["dry"]]
-        pictures = load_pictures(args.data, args.seed, streak_layers=1)
-        print("| clips with | frames that pass as dry | clips that do wholly |")
-        print("| --- | --- | --- |")
-        for kind in args.kind or KINDS:
-            shares = [
-                dry_share(clip_of(kind, stills, number, pictures, args.seed))
-                for number in range(args.clips)
-            ]
-            whole = sum(share == 1 for share in shares)
-            print(f"| {kind} | {np.mean(shares):.1%} | {whole} of {args.clips} |", flush=True)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    stills = [clean for _, clean in validation_sets(args.data)["dry"]]
+    pictures = load_pictures(args.data, args.seed, streak_layers=1)
+    print("| clips with | frames that pass as dry | clips that do wholly |")
+    print("| --- | --- | --- |")
+    for kind in args.kind or KINDS:
+        shares = [
+            dry_share(clip_of(kind, stills, number, pictures, args.seed))
+            for number in range(args.clips)
+        ]
+        whole = sum(share == 1 for share in shares)
+        print(f"| {kind} | {np.mean(shares):.1%} | {whole} of {args.clips} |", flush=True)
     return 0
 
 

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain import metrics
-from streamderain.errors import InputError, StreamderainError
+from streamderain.errors import InputError
 from streamderain.frame import Pixels
 from streamderain.inference.density import rain_density, ranks_for
 from streamderain.inference.past import SPAN
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from streamderain.readers.video import VideoFileReader
+from tools.ending import ends_in_a_sentence
 
 __all__ = ["PAIRS", "judge_ranks", "main"]
 
@@ -75,6 +76,7 @@ def _still(frames: Sequence[Pixels]) -> NDArray[np.bool_]:
     return np.asarray(np.ptp(lumas, axis=0) < STILL, bool)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, judge, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -83,16 +85,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--noise", type=float, default=2.0, help="of the sensor, in levels")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(arguments)
-    try:
-        with VideoFileReader(args.video) as reader:
-            count = SPAN + 15
-            clean = [frame.pixels for frame in islice(reader, args.skip, args.skip + count)]
-            fps = float(reader.format.frame_rate or 25)
-        if len(clean) <= SPAN:
-            raise InputError(f"{args.video} has {len(clean)} frames there; {SPAN + 1} are needed")
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    with VideoFileReader(args.video) as reader:
+        count = SPAN + 15
+        clean = [frame.pixels for frame in islice(reader, args.skip, args.skip + count)]
+        fps = float(reader.format.frame_rate or 25)
+    if len(clean) <= SPAN:
+        raise InputError(f"{args.video} has {len(clean)} frames there; {SPAN + 1} are needed")
     head = " | ".join(f"{a + 1}" if a == b else f"{a + 1} and {b + 1}" for a, b in PAIRS)
     print(f"| rain | density | {head} | taken |\n| --- |{' --- |' * (len(PAIRS) + 2)}")
     for name, preset in PRESETS.items():

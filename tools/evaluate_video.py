@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.errors import StreamderainError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.backend import VIDEO, Backend
 from streamderain.inference.create import BACKENDS
@@ -34,6 +33,7 @@ from streamderain.models import sha256_of
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers
 from tools.condition_clips import STREAKS_COVER
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import open_model
 from tools.files import write_whole
 from tools.training.data import validation_sets
@@ -217,6 +217,7 @@ def mean(scores: Sequence[Scores]) -> Scores:
     )
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -237,25 +238,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
     parser.add_argument("--json", type=Path, help="write the means to this file")
     args = parser.parse_args(arguments)
-    try:
-        stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
-        motions = tuple(args.motion or MOTIONS)
-        found: list[ClipScores] = []
-        for model in args.models:
-            by_motion: dict[str, list[Scores]] = {motion: [] for motion in motions}
-            with open_model(model, args.device, args.backend) as backend:
-                for clip in rainy_clips(stills, motions, args.seed):
-                    by_motion[clip.motion].append(
-                        judge(backend, clip, lookahead=args.lookahead, span=args.span)
-                    )
-                means = {motion: mean(scores) for motion, scores in by_motion.items()}
-                found.append(ClipScores(backend.name, sha256_of(backend.model), means))
-        print(table(found))
-        if args.json is not None:
-            write_whole(args.json, CLIP_SCORES.dump_json(found, indent=2) + b"\n")
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
+    motions = tuple(args.motion or MOTIONS)
+    found: list[ClipScores] = []
+    for model in args.models:
+        by_motion: dict[str, list[Scores]] = {motion: [] for motion in motions}
+        with open_model(model, args.device, args.backend) as backend:
+            for clip in rainy_clips(stills, motions, args.seed):
+                by_motion[clip.motion].append(
+                    judge(backend, clip, lookahead=args.lookahead, span=args.span)
+                )
+            means = {motion: mean(scores) for motion, scores in by_motion.items()}
+            found.append(ClipScores(backend.name, sha256_of(backend.model), means))
+    print(table(found))
+    if args.json is not None:
+        write_whole(args.json, CLIP_SCORES.dump_json(found, indent=2) + b"\n")
     return 0
 
 

@@ -19,11 +19,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streamderain.errors import ModelError, StreamderainError, UsageError
+from streamderain.errors import ModelError, UsageError
 from streamderain.inference.pytorch import load_network
 from streamderain.models import resolve_model
 from streamderain.networks.blocks import MultiScalePixelAttention
 from streamderain.networks.registry import Restorer
+from tools.ending import ends_in_a_sentence
 from tools.figures import check_suffix, panel, picture_and_truth, save
 
 __all__ = ["attention_maps", "main"]
@@ -117,6 +118,7 @@ def draw(
     return figure
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, draw, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -124,20 +126,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the picture to write")
     parser.add_argument("--picture", type=Path, help="a rainy one (default: the drawn street)")
     args = parser.parse_args(arguments)
-    try:
-        check_suffix(args.output)
-        network = load_network(resolve_model(args.model))
-        picture, _ = picture_and_truth(args.picture, None)
-        if picture.shape[0] * picture.shape[1] > LIMIT:
-            raise UsageError(
-                f"{args.picture} has more than {LIMIT:,} pixels; cut or shrink it first"
-            )
-        derained, maps = attention_maps(network, picture)
-        title, multiple = f"Where {args.model} looks", cast(Restorer, network).multiple
-        save(draw(title, picture, derained, maps, multiple), args.output)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    check_suffix(args.output)
+    network = load_network(resolve_model(args.model))
+    picture, _ = picture_and_truth(args.picture, None)
+    if picture.shape[0] * picture.shape[1] > LIMIT:
+        raise UsageError(f"{args.picture} has more than {LIMIT:,} pixels; cut or shrink it first")
+    derained, maps = attention_maps(network, picture)
+    title, multiple = f"Where {args.model} looks", cast(Restorer, network).multiple
+    save(draw(title, picture, derained, maps, multiple), args.output)
     print(args.output)
     return 0
 

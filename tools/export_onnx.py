@@ -37,11 +37,12 @@ import torch
 from torch import nn
 
 import streamderain
-from streamderain.errors import ModelError, StreamderainError
+from streamderain.errors import ModelError
 from streamderain.networks.attention_embedding import RainAutoencoder
 from streamderain.networks.count import macs_per_pixel
 from streamderain.networks.registry import Restorer
 from streamderain.networks.uint8 import UInt8Graph
+from tools.ending import ends_in_a_sentence
 from tools.files import write_whole
 from tools.training.checkpoints import averaged_network, load_checkpoint
 
@@ -241,26 +242,23 @@ def properties_of(checkpoint: dict[str, Any], network: nn.Module, name: str) -> 
     }
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, export, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="last.pt of a training")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .onnx to write")
     args = parser.parse_args(arguments)
-    try:
-        checkpoint = load_checkpoint(args.checkpoint)
-        network = averaged_network(checkpoint)
-        round_weights(network)
-        properties = properties_of(checkpoint, network, args.output.stem)
-        if isinstance(network, RainAutoencoder):
-            raise ModelError(
-                f"{args.checkpoint} holds the rain autoencoder, which takes rain and no pictures; "
-                "export the network that was trained with it"
-            )
-        difference = export(network, args.output, properties)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    checkpoint = load_checkpoint(args.checkpoint)
+    network = averaged_network(checkpoint)
+    round_weights(network)
+    properties = properties_of(checkpoint, network, args.output.stem)
+    if isinstance(network, RainAutoencoder):
+        raise ModelError(
+            f"{args.checkpoint} holds the rain autoencoder, which takes rain and no pictures; "
+            "export the network that was trained with it"
+        )
+    difference = export(network, args.output, properties)
     size = args.output.stat().st_size / 1e6
     print(f"{args.output}: {size:.1f} MB, differs from PyTorch by at most {difference} of 255")
     return 0

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from streamderain import metrics
-from streamderain.errors import InputError, StreamderainError, UsageError
+from streamderain.errors import InputError, UsageError
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain
+from tools.ending import ends_in_a_sentence
 from tools.figures import check_suffix, panel, picture_and_truth, save
 
 __all__ = ["Crop", "draw", "main"]
@@ -73,6 +74,7 @@ def draw(shown: dict[str, Picture], truth: Picture | None, crops: list[Crop]) ->
     return figure
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, derain, draw, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -84,30 +86,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--backend", default="auto", choices=BACKENDS)
     args = parser.parse_args(arguments)
-    try:
-        if args.clean is not None and args.picture is None:
-            raise UsageError("--clean goes with --picture")
-        check_suffix(args.output)
-        rainy, truth = picture_and_truth(args.picture, args.clean)
-        if truth is not None and truth.shape != rainy.shape:
-            raise InputError(f"{args.picture} and {args.clean} differ in size")
-        height, width = rainy.shape[:2]
-        crops = [parse_crop(text) for text in args.crop or ()]
-        crops = crops or (list(SCENE_CROPS) if args.picture is None else [(0, 0, width, height)])
-        for left, top, w, h in crops:
-            if left + w > width or top + h > height:
-                raise UsageError(f"the crop {w}x{h}+{left}+{top} leaves {width}x{height}")
-        shown = {"rainy": rainy}
-        for model in args.models:
-            with create_backend(model, args.device, args.backend) as backend:
-                name = backend.name if backend.name not in shown else model
-                shown[name] = derain(backend, [rainy])[0]
-        if truth is not None:
-            shown["truth"] = truth
-        save(draw(shown, truth, crops), args.output)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if args.clean is not None and args.picture is None:
+        raise UsageError("--clean goes with --picture")
+    check_suffix(args.output)
+    rainy, truth = picture_and_truth(args.picture, args.clean)
+    if truth is not None and truth.shape != rainy.shape:
+        raise InputError(f"{args.picture} and {args.clean} differ in size")
+    height, width = rainy.shape[:2]
+    crops = [parse_crop(text) for text in args.crop or ()]
+    crops = crops or (list(SCENE_CROPS) if args.picture is None else [(0, 0, width, height)])
+    for left, top, w, h in crops:
+        if left + w > width or top + h > height:
+            raise UsageError(f"the crop {w}x{h}+{left}+{top} leaves {width}x{height}")
+    shown = {"rainy": rainy}
+    for model in args.models:
+        with create_backend(model, args.device, args.backend) as backend:
+            name = backend.name if backend.name not in shown else model
+            shown[name] = derain(backend, [rainy])[0]
+    if truth is not None:
+        shown["truth"] = truth
+    save(draw(shown, truth, crops), args.output)
     print(args.output)
     return 0
 

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from streamderain.errors import InputError, ModelError, StreamderainError, UsageError
+from streamderain.errors import InputError, ModelError, UsageError
 from streamderain.inference.create import create_backend
 from streamderain.inference.openvino import has_openvino
 from streamderain.models import INT8, NULL, EightBits, ModelCard, Score, sha256_of_file
@@ -46,6 +46,7 @@ from tools.card_texts import (
     VIDEO_ENDS,
     Kind,
 )
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import DRY, EVALUATIONS, PSNR_CAP, Evaluation, markdown
 from tools.evaluate_video import CLIP_SCORES
 from tools.evaluate_video import table as clips_table
@@ -325,6 +326,7 @@ def _network_of(start: Path) -> str:
     )
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, write the card beside the network, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -338,24 +340,20 @@ def main(arguments: list[str] | None = None) -> int:
         help="in order of training (default: <network>.yaml and <network>-finish.yaml)",
     )  # fmt: skip
     args = parser.parse_args(arguments)
-    try:
-        if not args.onnx.is_file():
-            raise ModelError(f"the model {args.onnx} is not there; check the path")
-        found = read_evaluations(args.evaluation)
-        paths = args.recipe or recipes_of(read_metadata(args.onnx)["network"])
-        recipes = {path: load_recipe(path) for path in paths}
-        before = sum(recipe.steps for recipe in list(recipes.values())[:-1])
-        card = make_card(args.onnx, found, before)
-        clips = read_clips(args.clips, card.sha256) if args.clips is not None else ""
-        if bool(clips) != (card.network in video.CONFIGS):
-            raise UsageError(
-                f"--clips goes with video networks and is needed there; this is {card.network}"
-            )
-        text = render(card, evaluation_of(None, found).sets, recipes, clips)
-        write_whole(args.onnx.with_suffix(".md"), text.encode())
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if not args.onnx.is_file():
+        raise ModelError(f"the model {args.onnx} is not there; check the path")
+    found = read_evaluations(args.evaluation)
+    paths = args.recipe or recipes_of(read_metadata(args.onnx)["network"])
+    recipes = {path: load_recipe(path) for path in paths}
+    before = sum(recipe.steps for recipe in list(recipes.values())[:-1])
+    card = make_card(args.onnx, found, before)
+    clips = read_clips(args.clips, card.sha256) if args.clips is not None else ""
+    if bool(clips) != (card.network in video.CONFIGS):
+        raise UsageError(
+            f"--clips goes with video networks and is needed there; this is {card.network}"
+        )
+    text = render(card, evaluation_of(None, found).sets, recipes, clips)
+    write_whole(args.onnx.with_suffix(".md"), text.encode())
     print(args.onnx.with_suffix(".md"))
     return 0
 

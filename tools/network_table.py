@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 
 from streamderain.arguments import parse_size
-from streamderain.errors import StreamderainError
 from streamderain.frame import Pixels
 from streamderain.hardware import cpu_name
 from streamderain.inference.backend import Backend
@@ -23,6 +22,7 @@ from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain
 from streamderain.models import ModelCard, available_models
 from streamderain.readers.scene import SceneReader
+from tools.ending import ends_in_a_sentence
 
 __all__ = ["main", "milliseconds", "table"]
 
@@ -62,6 +62,7 @@ def table(rows: Sequence[tuple[ModelCard, float]], size: str) -> str:
     return "\n".join(lines)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, measure, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -70,19 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
     args = parser.parse_args(arguments)
-    try:
-        height, width = parse_size(args.size)
-        with SceneReader(height=height, width=width, seconds=0.12) as reader:
-            frames = [frame.pixels for frame in reader]
-        rows, device = [], args.device
-        for info in available_models():
-            assert info.card is not None
-            with create_backend(info.name, args.device, args.backend, "float") as backend:
-                rows.append((info.card, milliseconds(backend, frames, args.seconds)))
-                device = backend.device
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    height, width = parse_size(args.size)
+    with SceneReader(height=height, width=width, seconds=0.12) as reader:
+        frames = [frame.pixels for frame in reader]
+    rows, device = [], args.device
+    for info in available_models():
+        assert info.card is not None
+        with create_backend(info.name, args.device, args.backend, "float") as backend:
+            rows.append((info.card, milliseconds(backend, frames, args.seconds)))
+            device = backend.device
     print(table(rows, args.size))
     print(f"\n{cpu_name()}, on {device}")
     return 0

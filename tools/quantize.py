@@ -36,12 +36,13 @@ from onnxruntime.quantization import (
 )
 from torch import nn
 
-from streamderain.errors import ModelError, StreamderainError
+from streamderain.errors import ModelError
 from streamderain.inference.pytorch import load_network, read_weights
 from streamderain.models import ModelInfo
 from streamderain.networks.attention import AttentionDerain
 from streamderain.networks.packed import PackedGraph
 from streamderain.networks.registry import Restorer
+from tools.ending import ends_in_a_sentence
 from tools.export_onnx import IR_VERSION, TERMS, to_onnx
 from tools.files import write_whole
 from tools.quantized_graph import leave_unrounded, name_places, take_bytes
@@ -187,6 +188,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, write the graph, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -196,19 +198,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=5)
     args = parser.parse_args(arguments)
     target = args.output or args.weights.with_suffix(".int8.onnx")
-    try:
-        name, _ = read_weights(args.weights)
-        network = load_network(ModelInfo(name=args.weights.stem, path=args.weights))
-        frames = calibration_frames(cast(Restorer, network).inputs, args.data, args.seed)
-        properties = {
-            "name": f"{args.weights.stem}, 8 bits", "network": name, "licence": TERMS,
-            "precision": "int8", "multiple": str(cast(Restorer, network).multiple),
-        }  # fmt: skip
-        model = quantize(network, frames, properties)
-        write_whole(target, model.SerializeToString(deterministic=True))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    name, _ = read_weights(args.weights)
+    network = load_network(ModelInfo(name=args.weights.stem, path=args.weights))
+    frames = calibration_frames(cast(Restorer, network).inputs, args.data, args.seed)
+    properties = {
+        "name": f"{args.weights.stem}, 8 bits", "network": name, "licence": TERMS,
+        "precision": "int8", "multiple": str(cast(Restorer, network).multiple),
+    }  # fmt: skip
+    model = quantize(network, frames, properties)
+    write_whole(target, model.SerializeToString(deterministic=True))
     print(target)
     return 0
 

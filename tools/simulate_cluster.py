@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from streamderain.cluster.schedule import Schedule
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import UsageError
+from tools.ending import ends_in_a_sentence
 
 __all__ = ["Batch", "Costs", "Outcome", "main", "simulate", "table"]
 
@@ -150,6 +151,7 @@ def table(batch: Batch, costs: Costs, workers: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.simulate_cluster", description=__doc__)
@@ -163,11 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
     args = parser.parse_args(arguments)
     batch = Batch(args.videos, round(args.hours * 3600 * args.fps), round(args.segment * args.fps))
-    try:
-        print(table(batch, Costs(args.clean, args.look, args.join), args.workers))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    print(table(batch, Costs(args.clean, args.look, args.join), args.workers))
     return 0
 
 

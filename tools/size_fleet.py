@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import UsageError
+from tools.ending import ends_in_a_sentence
 
 __all__ = ["Frame", "Need", "main", "need", "table"]
 
@@ -93,6 +94,7 @@ def table(cameras: Sequence[int], frame: Frame, load: float, price: float | None
     return "\n".join(lines)
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.size_fleet", description=__doc__)
@@ -105,11 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cameras", type=int, nargs="+", default=(1, 10, 100, 1000, 10_000))
     args = parser.parse_args(arguments)
     frame = Frame(args.rainy_ms, args.dry_ms, args.fps, args.rainy)
-    try:
-        print(table(args.cameras, frame, args.load, args.price))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    print(table(args.cameras, frame, args.load, args.price))
     return 0
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import streamderain
 from streamderain.arguments import parse_bitrate
 from streamderain.clean import made_folders
-from streamderain.errors import InputError, OutputError, StreamderainError, UsageError
+from streamderain.errors import InputError, OutputError, UsageError
 from streamderain.frame import Frame, Pixels, SourceFormat
 from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.pictures import read_picture
@@ -36,6 +36,7 @@ from streamderain.writers.fanout import FanOutWriter
 from streamderain.writers.pictures import write_picture
 from streamderain.writers.video import VideoFileWriter
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
+from tools.ending import ends_in_a_sentence
 from tools.files import pictures_in, write_whole
 
 TRUTH_CRF = 6
@@ -340,13 +341,10 @@ def run(args: argparse.Namespace) -> list[str]:
     return problems
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, make the rain, and return the exit code."""
-    try:
-        problems = run(_parser().parse_args(arguments))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    problems = run(_parser().parse_args(arguments))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0

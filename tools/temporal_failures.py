@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from streamderain import metrics
-from streamderain.errors import InputError, StreamderainError
+from streamderain.errors import InputError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
 from streamderain.inference.derainer import derain
@@ -27,6 +27,7 @@ from streamderain.inference.past import TemporalPrior
 from streamderain.inference.prior import Prior
 from streamderain.readers.scene import SceneReader
 from tools.clips import MOTIONS, Clip
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import open_model
 from tools.evaluate_video import FRAMES, SETTLED, RainyClip, rainy_clips
 from tools.figures import check_suffix, panel, save
@@ -129,6 +130,7 @@ def draw(failures: list[Failure]) -> Figure:
     return figure
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, search, draw, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -142,29 +144,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the picture to write")
     args = parser.parse_args(arguments)
-    try:
-        check_suffix(args.output)
-        if args.data is None:
-            clips = street_clips(args.scenes, args.seed)
-        else:
-            stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
-            clips = rainy_clips(stills, MOTIONS, args.seed)
-        with (
-            open_model(args.video, "auto", "auto") as video,
-            open_model(args.picture, "auto", "auto") as picture,
-        ):
-            found = [worst_of(clip, video, picture) for clip in clips]
-        failures = sorted(
-            (failure for failure in found if failure is not None), key=lambda f: -f.behind
-        )
-        ahead = sum(failure.behind <= 0 for failure in failures)
-        print(f"{len(failures)} clips; even their worst frames are ahead in {ahead}")
-        if not failures:
-            raise InputError("nothing moves in these clips; take more of them, or another --seed")
-        save(draw(failures[: args.count]), args.output)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    check_suffix(args.output)
+    if args.data is None:
+        clips = street_clips(args.scenes, args.seed)
+    else:
+        stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
+        clips = rainy_clips(stills, MOTIONS, args.seed)
+    with (
+        open_model(args.video, "auto", "auto") as video,
+        open_model(args.picture, "auto", "auto") as picture,
+    ):
+        found = [worst_of(clip, video, picture) for clip in clips]
+    failures = sorted(
+        (failure for failure in found if failure is not None), key=lambda f: -f.behind
+    )
+    ahead = sum(failure.behind <= 0 for failure in failures)
+    print(f"{len(failures)} clips; even their worst frames are ahead in {ahead}")
+    if not failures:
+        raise InputError("nothing moves in these clips; take more of them, or another --seed")
+    save(draw(failures[: args.count]), args.output)
     print(args.output)
     return 0
 

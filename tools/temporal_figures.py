@@ -16,11 +16,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from streamderain.errors import StreamderainError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
 from streamderain.inference.past import SPAN
 from tools.clips import draw_clip, random_movers
+from tools.ending import ends_in_a_sentence
 from tools.evaluate import open_model
 from tools.evaluate_video import FRAMES, RainyClip, judge, mean, rained_on, rainy_clips
 from tools.figures import check_suffix, save
@@ -95,6 +95,7 @@ def draw(
     return figure
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, measure, draw, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -105,34 +106,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the picture to write")
     args = parser.parse_args(arguments)
-    try:
-        check_suffix(args.output)
-        stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
-        by_speed: dict[str, Sequence[float]] = {}
-        with open_model(args.video, "auto", "auto") as video:
-            fixed = list(rainy_clips(stills, ["fixed"], args.seed))
-            by_span = [_psnr(video, fixed, span) for span in SPANS]
-            by_speed[video.name] = [
-                _psnr(video, panning_clips(stills, speed, args.seed)) for speed in SPEEDS
-            ]
-            name = video.name
-        with open_model(args.picture, "auto", "auto") as picture:
-            alone = _psnr(picture, fixed)
-            by_speed[picture.name] = [
-                _psnr(picture, panning_clips(stills, speed, args.seed)) for speed in SPEEDS
-            ]
-            other = picture.name
-        print(f"| frames remembered | {' | '.join(map(str, SPANS))} | {other} |")
-        print(f"| --- |{' --- |' * (len(SPANS) + 1)}")
-        print(f"| PSNR, dB | {' | '.join(f'{v:.2f}' for v in by_span)} | {alone:.2f} |")
-        print(f"\n| pixels a frame | {' | '.join(f'{speed:g}' for speed in SPEEDS)} |")
-        print(f"| --- |{' --- |' * len(SPEEDS)}")
-        for model, values in by_speed.items():
-            print(f"| {model} | {' | '.join(f'{v:.2f}' for v in values)} |")
-        save(draw(name, other, by_span, alone, by_speed), args.output)
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    check_suffix(args.output)
+    stills = [clean for _, clean in validation_sets(args.data)["dry"]][: args.scenes]
+    by_speed: dict[str, Sequence[float]] = {}
+    with open_model(args.video, "auto", "auto") as video:
+        fixed = list(rainy_clips(stills, ["fixed"], args.seed))
+        by_span = [_psnr(video, fixed, span) for span in SPANS]
+        by_speed[video.name] = [
+            _psnr(video, panning_clips(stills, speed, args.seed)) for speed in SPEEDS
+        ]
+        name = video.name
+    with open_model(args.picture, "auto", "auto") as picture:
+        alone = _psnr(picture, fixed)
+        by_speed[picture.name] = [
+            _psnr(picture, panning_clips(stills, speed, args.seed)) for speed in SPEEDS
+        ]
+        other = picture.name
+    print(f"| frames remembered | {' | '.join(map(str, SPANS))} | {other} |")
+    print(f"| --- |{' --- |' * (len(SPANS) + 1)}")
+    print(f"| PSNR, dB | {' | '.join(f'{v:.2f}' for v in by_span)} | {alone:.2f} |")
+    print(f"\n| pixels a frame | {' | '.join(f'{speed:g}' for speed in SPEEDS)} |")
+    print(f"| --- |{' --- |' * len(SPEEDS)}")
+    for model, values in by_speed.items():
+        print(f"| {model} | {' | '.join(f'{v:.2f}' for v in values)} |")
+    save(draw(name, other, by_span, alone, by_speed), args.output)
     print(f"\n{args.output}")
     return 0
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import torch
 
-from streamderain.errors import ConfigError, StreamderainError, UsageError
+from streamderain.errors import ConfigError, UsageError
 from streamderain.networks.registry import BUILDERS
+from tools.ending import ends_in_a_sentence
 from tools.training.data import load_pictures, validation_sets
 from tools.training.recipe import load_recipe
 from tools.training.trainer import Trainer
 from tools.training.video import validation_clips
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, and return the exit code.
 
@@ -28,11 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--network", help="instead of the recipe's, e.g. a variant to compare")
     parser.add_argument("--steps", type=int, help="instead of the recipe's, e.g. 20 for a dry run")
     parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
-    try:
-        _train(parser.parse_args(arguments))
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    _train(parser.parse_args(arguments))
     return 0
 
 

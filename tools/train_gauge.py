@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from streamderain.errors import StreamderainError
 from streamderain.frame import Pixels
 from streamderain.inference import gauge
 from streamderain.inference.gauge import FEATURES, RainGauge, features
@@ -27,6 +26,7 @@ from streamderain.rain.simulate import RainLook, RainSimulator
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
 from tools.condition_clips import STREAKS_COVER
+from tools.ending import ends_in_a_sentence
 from tools.files import write_whole
 from tools.nuisances import NUISANCES
 from tools.training.data import Pictures, load_pictures
@@ -177,6 +177,7 @@ def report(network: nn.Sequential, samples: Sequence[Sample]) -> str:
     )
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, write, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -187,33 +188,29 @@ def main(arguments: list[str] | None = None) -> int:
         "-o", "--output", type=Path, default=Path(gauge.__file__).with_name("gauge.json")
     )
     args = parser.parse_args(arguments)
-    try:
-        pictures = load_pictures(args.data, args.seed, streak_layers=1)
-        stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
-        rng = np.random.default_rng(args.seed)
-        stills = [stills[index] for index in rng.permutation(len(stills))]
-        apart = int(VALIDATION_SHARE * len(stills))
-        kept = int(VALIDATION_SHARE * args.clips)
-        validation = [make_sample(pictures, stills[:apart], rng) for _ in range(kept)]
-        training = [make_sample(pictures, stills[apart:], rng) for _ in range(args.clips - kept)]
-        network = fit(training, args.seed)
-        print(report(network, validation))
-        layers = [layer for layer in network if isinstance(layer, nn.Linear)]
-        stored = {
-            "features": FEATURES,
-            "layers": [
-                {
-                    "weight": np.round(layer.weight.detach().numpy(), 6).tolist(),
-                    "bias": np.round(layer.bias.detach().numpy(), 6).tolist(),
-                }
-                for layer in layers
-            ],
-            "clips": len(training), "seed": args.seed,
-        }  # fmt: skip
-        write_whole(args.output, (json.dumps(stored, indent=1) + "\n").encode())
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    pictures = load_pictures(args.data, args.seed, streak_layers=1)
+    stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
+    rng = np.random.default_rng(args.seed)
+    stills = [stills[index] for index in rng.permutation(len(stills))]
+    apart = int(VALIDATION_SHARE * len(stills))
+    kept = int(VALIDATION_SHARE * args.clips)
+    validation = [make_sample(pictures, stills[:apart], rng) for _ in range(kept)]
+    training = [make_sample(pictures, stills[apart:], rng) for _ in range(args.clips - kept)]
+    network = fit(training, args.seed)
+    print(report(network, validation))
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+    stored = {
+        "features": FEATURES,
+        "layers": [
+            {
+                "weight": np.round(layer.weight.detach().numpy(), 6).tolist(),
+                "bias": np.round(layer.bias.detach().numpy(), 6).tolist(),
+            }
+            for layer in layers
+        ],
+        "clips": len(training), "seed": args.seed,
+    }  # fmt: skip
+    write_whole(args.output, (json.dumps(stored, indent=1) + "\n").encode())
     print(args.output)
     return 0
 

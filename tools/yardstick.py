@@ -25,11 +25,12 @@ from streamderain.bench.measuring import take_turns
 from streamderain.bench.results import Ratio
 from streamderain.bench.run import machine_here
 from streamderain.bench.stages import prepare, run_network
-from streamderain.errors import StreamderainError, UsageError
+from streamderain.errors import UsageError
 from streamderain.hardware import usable_cores
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.precision import PRECISIONS
+from tools.ending import ends_in_a_sentence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -218,6 +219,7 @@ def _measure(
     return f"{table}\n\n{foot}"
 
 
+@ends_in_a_sentence
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, measure, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -227,17 +229,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs ours")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="of ours")
     args = parser.parse_args(arguments)
-    try:
-        if args.seconds <= 0:
-            raise UsageError("--seconds is above 0")
-        print(
-            _measure(
-                args.networks, parse_size(args.size), args.seconds, args.backend, args.precision
-            )
-        )
-    except StreamderainError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if args.seconds <= 0:
+        raise UsageError("--seconds is above 0")
+    print(
+        _measure(args.networks, parse_size(args.size), args.seconds, args.backend, args.precision)
+    )
     return 0
 
 
