@@ -337,7 +337,7 @@ def test_ctrl_c_twice_while_the_network_works_never_aborts(tmp_path, pause):
     out.mkdir()
     command = [
         sys.executable, "-m", "streamderain", "clean", str(clip), "-o", str(out / "a.mp4"),
-        "--model", "attention-s",
+        "--model", "attention-s", "--always",
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
