@@ -5,6 +5,11 @@ import signal
 import subprocess
 
 import pytest
+from hypothesis import settings
+
+# On a machine that others use, an example may take any time.
+settings.register_profile("anywhere", deadline=None)
+settings.load_profile("anywhere")
 
 # Started in the background of a shell, a process is born deaf to Ctrl-C, and so are its children.
 # The tests of interruption send it to theirs.

@@ -53,7 +53,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(events=EVENTS)
 def test_frames_are_conserved_over_every_change_of_a_camera(events):
     here, now, number = board(), 0.0, 0

@@ -43,7 +43,7 @@ def test_rain_only_brightens_and_the_frame_stays_as_it_is(name):
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(CONDITIONS), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_size_can_be_seen_in_every_condition(height, width, name, seed):
     rng = np.random.default_rng(seed)
     condition = random_condition(name, (height, width), 3, rng)

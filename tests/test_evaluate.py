@@ -154,6 +154,12 @@ def network(tmp_path):
     return path
 
 
+@pytest.fixture
+def memory_is_known(monkeypatch):
+    """Its measurement takes ten seconds, and is of one test."""
+    monkeypatch.setattr("tools.model_card.bytes_per_pixel", lambda _: 321)
+
+
 RECIPE = models_folder().parent / "configs" / "train" / "attention-m.yaml"
 
 
@@ -172,6 +178,7 @@ def test_a_card_says_what_the_evaluation_found(network, data, tmp_path):
     assert "python -m tools.export_onnx" in text
 
 
+@pytest.mark.usefixtures("memory_is_known")
 def test_a_card_adds_up_the_recipes_of_a_training_in_two_parts(network, data, tmp_path):
     found, finish = tmp_path / "e.json", RECIPE.with_name("attention-m-finish.yaml")
     assert main([str(network), "null", "--data", str(data), "--json", str(found)]) == 0
@@ -185,6 +192,7 @@ def test_a_card_adds_up_the_recipes_of_a_training_in_two_parts(network, data, tm
     assert "export_onnx runs/attention-m-finish/last.pt" in text
 
 
+@pytest.mark.usefixtures("memory_is_known")
 def test_a_card_says_in_which_lights_a_network_learnt(network, data, tmp_path):
     found, lights = tmp_path / "e.json", RECIPE.with_name("attention-m-conditions.yaml")
     assert main([str(network), "null", "--data", str(data), "--json", str(found)]) == 0
@@ -212,6 +220,7 @@ def test_an_evaluation_of_other_weights_makes_no_card(network, data, tmp_path, c
     assert not network.with_suffix(".md").exists()
 
 
+@pytest.mark.usefixtures("memory_is_known")
 def test_a_card_says_what_eight_bits_cost_and_refuses_too_much(network, data, tmp_path, capsys):
     small, found = network.with_suffix(".int8.onnx"), tmp_path / "e.json"
     model = onnx.load(network)

@@ -63,7 +63,7 @@ def test_what_is_taken_off_ends_at_black():
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_grey_pictures_of_any_size_stay_as_they_are(height, width, seed):
     rng = np.random.default_rng(seed)
     grey = rng.integers(0, 256, (height, width, 1), dtype=np.uint8).repeat(3, axis=2)

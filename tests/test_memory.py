@@ -111,7 +111,7 @@ def test_after_many_runs_the_larger_size_is_tried_again_and_ever_more_rarely():
     assert large.runs[-1] == (2, 200, 200, 3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 6), st.integers(1, 400), st.integers(1, 400), st.integers(100, 400_000),
 )  # fmt: skip

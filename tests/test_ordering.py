@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamderain.inference.ordering import comparators, ranked
 
 
-@settings(deadline=None)
 @given(st.integers(1, 16), st.data(), st.integers(0, 2**31))
 def test_ranks_are_those_of_a_sort(count, data, seed):
     ranks = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4))

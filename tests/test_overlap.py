@@ -113,7 +113,7 @@ def test_a_chunk_is_about_a_frame_of_1080p(size, frames):
     assert frames == 1 or frames * size[0] * size[1] <= CHUNK_PIXELS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from([6, 20, 40])), max_size=8))
 def test_every_frame_comes_out_in_its_place_whatever_waits(batches):
     with pytest.MonkeyPatch.context() as patch:

@@ -174,7 +174,7 @@ def test_the_camera_adds_its_noise_anew_in_every_frame():
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from(sorted(PRESETS)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_size_can_be_rained_on(height, width, name):
     frame = np.full((height, width, 3), 128, np.uint8)
     rainy = RainSimulator(height, width, PRESETS[name]).rain_on(frame)
@@ -183,7 +183,7 @@ def test_every_size_can_be_rained_on(height, width, name):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_random_rains_are_legal_and_give_light_in_range(seed):
     config = random_config(np.random.default_rng(seed))
     layer = RainField(60, 80, config, seed=0).layer()

@@ -59,7 +59,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(events=EVENTS)
 def test_frames_are_conserved_whatever_happens(events):
     here, now, running = board(), 0.0, []

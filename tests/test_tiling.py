@@ -26,7 +26,6 @@ sizes = st.integers(1, 5000)
 
 
 @given(sizes, sizes, st.integers(200_000, 50_000_000))
-@settings(deadline=None)
 def test_tiles_cover_the_frame_and_never_leave_it(height, width, budget):
     plan = choose_tile(height, width, BYTES, budget)
     for length, tile, starts in (
@@ -40,14 +39,12 @@ def test_tiles_cover_the_frame_and_never_leave_it(height, width, budget):
 
 
 @given(sizes, sizes, st.integers(5_000_000, 50_000_000))
-@settings(deadline=None)
 def test_tiles_stay_within_the_budget(height, width, budget):
     plan = choose_tile(height, width, BYTES, budget)
     assert plan.height * plan.width * BYTES <= budget
 
 
 @given(sizes, sizes, st.integers(200_000, 50_000_000))
-@settings(deadline=None)
 def test_at_every_pixel_the_weights_of_all_tiles_sum_to_one(height, width, budget):
     plan = choose_tile(height, width, BYTES, budget)
     for length, tile, starts in (
@@ -98,7 +95,7 @@ def test_a_plan_that_makes_no_sense_is_refused(arguments):
 
 
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(0, 2**31))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_network_that_changes_nothing_changes_nothing_in_tiles(height, width, seed):
     frames = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
     plan = choose_tile(height, width, BYTES, budget=1)

@@ -51,7 +51,7 @@ def fuzz(described, method, path, judge, examples=15):
     """Let a function judge many requests of one operation."""
 
     @settings(
-        max_examples=examples, deadline=None, derandomize=True, database=None,
+        max_examples=examples, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=described[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE))
@@ -59,7 +59,7 @@ def fuzz(described, method, path, judge, examples=15):
         judge(tame(case))
 
     @settings(
-        max_examples=examples, deadline=None, derandomize=True, database=None,
+        max_examples=examples, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=described[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
