@@ -158,6 +158,19 @@ def test_a_video_network_is_cut_out_of_a_larger_one(tmp_path):
     assert small(torch.rand(1, 7, 16, 24)).shape == (1, 3, 16, 24)
 
 
+def test_attention_can_be_cut_out_as_well_but_not_put_in(tmp_path):
+    large = {"recipe": {"network": "video-xs"}, "ema": build("video-xs").state_dict()}
+    path = stored(large, tmp_path / "large.pt")
+    small = build("video-xxs")
+    small.load_state_dict(starting_weights(path, "video-xxs"))
+    names = {name.split(".")[0] for name in small.state_dict()}
+    assert names == {"stem", "down", "encoder", "up", "decoder", "head"}, "no skip, nothing at 0"
+    assert any("attention" in name for name in small.state_dict())
+    back = {"recipe": {"network": "video-xxs"}, "ema": small.state_dict()}
+    with pytest.raises(ModelError, match="video-xs can't be cut out of video-xxs: "):
+        starting_weights(stored(back, tmp_path / "small.pt"), "video-xs")
+
+
 def test_a_large_network_cannot_be_cut_out_of_a_small_one(checkpoint, tmp_path):
     cut = starting_weights(checkpoint, "attention-s")
     small = stored({"recipe": {"network": "attention-s"}, "ema": cut}, tmp_path / "small.pt")

@@ -30,7 +30,9 @@ class AttentionConfig:
         widths: channels of each level, finest first; multiples of 16 run fastest.
         encoder: residual blocks of each level on the way down (the last is the bottleneck).
         decoder: residual blocks of each level on the way up, finest first; one fewer than widths.
-        attention: inner width of the pixel attention on each skip, finest first.
+        attention: inner width of the pixel attention on each skip, finest first; 0 for none.
+        unweighted: so many of the finest levels have no channel attention: it walks through all
+            of their features three times, which takes as long as a convolution there.
     """
 
     stride: int
@@ -38,6 +40,7 @@ class AttentionConfig:
     encoder: tuple[int, ...]
     decoder: tuple[int, ...]
     attention: tuple[int, ...]
+    unweighted: int = 0
 
 
 CONFIGS: dict[str, AttentionConfig] = {
@@ -66,17 +69,28 @@ CONFIGS: dict[str, AttentionConfig] = {
 
 
 class AttentionGroup(nn.Module):
-    """Residual blocks followed by one channel attention; the group itself is residual."""
+    """Residual blocks followed by one channel attention; the group itself is residual.
 
-    def __init__(self, channels: int, blocks: int) -> None:
+    Without the attention it is its blocks, and without any of these nothing.
+    """
+
+    def __init__(self, channels: int, blocks: int, *, weighted: bool = True) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
-        self.attention = ChannelAttention(channels)
+        self.attention = ChannelAttention(channels) if weighted else None
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W in, the same shape out."""
-        out: Tensor = x + self.attention(self.blocks(x))
-        return out
+        out: Tensor = self.blocks(x)
+        return out if self.attention is None else x + self.attention(out)
+
+
+class PlainSkip(nn.Module):
+    """A skip connection without attention."""
+
+    def forward(self, encoder: Tensor, decoder: Tensor) -> Tensor:
+        """Return the encoder's features."""
+        return encoder
 
 
 class AttentionDerain(PaddedNetwork):
@@ -95,15 +109,17 @@ class AttentionDerain(PaddedNetwork):
         self.stem = nn.Conv2d(3, widths[0], config.stride, stride=config.stride)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.encoder = nn.ModuleList(
-            AttentionGroup(w, n) for w, n in zip(widths, config.encoder, strict=True)
+            AttentionGroup(w, n, weighted=level >= config.unweighted)
+            for level, (w, n) in enumerate(zip(widths, config.encoder, strict=True))
         )
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.skip = nn.ModuleList(
-            MultiScalePixelAttention(w, inner)
+            MultiScalePixelAttention(w, inner) if inner else PlainSkip()
             for w, inner in zip(widths, config.attention, strict=False)
         )
         self.decoder = nn.ModuleList(
-            AttentionGroup(w, n) for w, n in zip(widths, config.decoder, strict=False)
+            AttentionGroup(w, n, weighted=level >= config.unweighted)
+            for level, (w, n) in enumerate(zip(widths, config.decoder, strict=False))
         )
         self.head = nn.Sequential(
             nn.Conv2d(widths[0], 3 * config.stride**2, 3, padding=1),

@@ -23,6 +23,9 @@ from streamderain.networks.attention import AttentionConfig, AttentionDerain
 __all__ = ["CONFIGS", "VideoDerain", "build", "from_picture_weights"]
 
 CONFIGS: dict[str, AttentionConfig] = {
+    "video-xxs": AttentionConfig(
+        stride=4, widths=(32, 64), encoder=(0, 4), decoder=(1,), attention=(0,), unweighted=1
+    ),
     "video-xs": AttentionConfig(
         stride=4, widths=(32, 64), encoder=(1, 4), decoder=(1,), attention=(8,)
     ),

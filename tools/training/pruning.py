@@ -69,15 +69,19 @@ def config_of(weights: Weights) -> AttentionConfig:
         found = {key[len(prefix) :].split(".")[0] for key in weights if key.startswith(prefix)}
         return len(found)
 
-    levels, ways_up = count("encoder."), count("decoder.")
+    ways_up = count("up.")
+    merges = [weights.get(f"skip.{level}.merge.weight") for level in range(ways_up)]
+    weighted = [f"decoder.{level}.attention.reduce.weight" in weights for level in range(ways_up)]
     return AttentionConfig(
         stride=weights["stem.weight"].shape[2],
-        widths=tuple(
-            weights[f"encoder.{level}.blocks.0.conv1.weight"].shape[0] for level in range(levels)
+        widths=(
+            weights["stem.weight"].shape[0],
+            *(weights[f"down.{level}.weight"].shape[0] for level in range(ways_up)),
         ),
-        encoder=tuple(count(f"encoder.{level}.blocks.") for level in range(levels)),
+        encoder=tuple(count(f"encoder.{level}.blocks.") for level in range(ways_up + 1)),
         decoder=tuple(count(f"decoder.{level}.blocks.") for level in range(ways_up)),
-        attention=tuple(weights[f"skip.{level}.merge.weight"].shape[0] for level in range(ways_up)),
+        attention=tuple(0 if merge is None else merge.shape[0] for merge in merges),
+        unweighted=weighted.index(True) if True in weighted else ways_up,
     )
 
 
@@ -108,8 +112,11 @@ def prune(weights: Weights, large: AttentionConfig, small: AttentionConfig) -> W
                 source = round(block * (have - 1) / max(1, want - 1))
                 names = f"{group}.blocks.{source}", f"{group}.blocks.{block}"
                 result |= _block(weights, *names, stream, small.widths[level])
-            result |= _channel_attention(weights, f"{group}.attention", stream)
+            if level >= small.unweighted:
+                result |= _channel_attention(weights, f"{group}.attention", stream)
     for level, inner in enumerate(small.attention):
+        if not inner:
+            continue
         stream = streams[level]
         result |= _pixel_attention(weights, f"skip.{level}", stream, large.widths[level], inner)
     return {name: tensor.clone() for name, tensor in result.items()}
@@ -120,6 +127,8 @@ def _check(large: AttentionConfig, small: AttentionConfig) -> None:
         have, want = getattr(large, what), getattr(small, what)
         if len(have) != len(want) or any(b > a for a, b in zip(have, want, strict=True)):
             raise ValueError(f"{what} {want} can't be cut out of {have}")
+    if small.unweighted < large.unweighted:
+        raise ValueError(f"channel attention can't be cut out of {large.unweighted} levels without")
     if large.stride != small.stride:
         raise ValueError(f"stride {small.stride} can't be cut out of stride {large.stride}")
 
