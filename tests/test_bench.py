@@ -15,6 +15,7 @@ from streamderain.bench.stages import measure_inference, prepare, run_network
 from streamderain.bench.telling import as_markdown, as_plain_text
 from streamderain.cli import main
 from streamderain.errors import ModelError
+from streamderain.frame import pixels_of, size_of
 from streamderain.inference.backend import VIDEO, NullBackend
 from streamderain.inference.create import create_backend
 
@@ -150,7 +151,7 @@ def test_what_the_past_costs_is_not_the_networks_time():
     assert found.samples["infer"].frame_s == pytest.approx(0.01, rel=0.5)
     assert found.frame_s == pytest.approx(sum(s.frame_s for s in found.samples.values()))
     assert len(found.cleaned) >= 1
-    assert found.cleaned[0].shape == (48, 64, 3)
+    assert size_of(found.cleaned[0]) == (48, 64)
 
 
 def test_frames_are_prepared_with_what_is_known_of_them():
@@ -160,7 +161,7 @@ def test_frames_are_prepared_with_what_is_known_of_them():
     assert len(known) == len(footage.pictures)
     assert all(prior is not None and prior.frames > 2 for _, prior in known)
     run = run_network(Slow(), prepare(footage, 3), 5)
-    assert np.array_equal(run(), np.stack(footage.pictures[:5]))
+    assert np.array_equal(run(), [pixels_of(picture) for picture in footage.coded[:5]])
 
 
 @pytest.mark.alone

@@ -109,7 +109,7 @@ class _Street(ClosesAtExit):
         self.format: SourceFormat = replace(footage.format, frame_rate=fps, time_base=1 / fps)
 
     def __iter__(self) -> Iterator[Frame]:
-        for frame in self._footage.frames():
+        for frame in self._footage.frames(self._footage.pictures):
             frame.pixels, frame.time_base = frame.pixels.copy(), 1 / self._fps
             yield frame
 

@@ -99,7 +99,7 @@ def pass_through(
         StreamderainError: what the first failing stage said.
     """
     written_at: list[float] = []
-    with VideoFileReader(clip) as opened:
+    with VideoFileReader(clip, planes=True) as opened:
         reader = _Noting(opened)
         writer = VideoFileWriter(target, reader.format, source=clip, overwrite=True, device=device)
         pipeline = Pipeline(

@@ -15,7 +15,7 @@ from streamderain.bench.passing import derainer_for, pass_through
 from streamderain.bench.results import Against
 from streamderain.bench.stages import ALWAYS, prepare, run_network
 from streamderain.errors import UsageError
-from streamderain.inference.backend import Backend, Frames
+from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
 from streamderain.inference.precision import PRECISIONS
 
@@ -106,7 +106,7 @@ def _turn(backend: Backend, footage: Footage, batch: int, seconds: float) -> Cal
     return turn
 
 
-def _runs_in(run: Callable[[], Frames], seconds: float) -> int:
+def _runs_in(run: Callable[[], object], seconds: float) -> int:
     began = time.perf_counter()
     run()
     return max(1, round(seconds / max(time.perf_counter() - began, 1e-6)))

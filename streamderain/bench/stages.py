@@ -11,9 +11,9 @@ from pathlib import Path
 from streamderain.bench.figures import Sample
 from streamderain.bench.footage import Footage
 from streamderain.bench.measuring import measure
-from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import VIDEO, Backend, Frames, takes_apart
-from streamderain.inference.derainer import derain, run_stacked, stacked
+from streamderain.frame import Frame, Picture
+from streamderain.inference.backend import VIDEO, Backend, takes_apart, takes_planes
+from streamderain.inference.derainer import derain_coded, in_rgb, run_stacked, stacked
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
 from streamderain.inference.past import SPAN
@@ -35,8 +35,8 @@ __all__ = [
 ALWAYS = GateConfig(wet=0.0, dry=0.0)
 """Looks for rain and finds it in every frame, so that all of them go through the network."""
 
-Prepared = Sequence[tuple[Pixels, Prior | None]]
-"""Frames, and what the frames around say of them."""
+Prepared = Sequence[tuple[Picture, Prior | None]]
+"""Pictures, and what the frames around say of them."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Inference:
 
     Attributes:
         samples: of its stages, by name, in the order in which a frame goes through them.
-        cleaned: frames that came out, uint8 H×W×3, in the order of time; as many as were run.
+        cleaned: pictures that came out, in the order of time; as many as were run.
     """
 
     samples: dict[str, Sample]
-    cleaned: list[Pixels]
+    cleaned: list[Picture]
 
     @property
     def frame_s(self) -> float:
@@ -60,11 +60,11 @@ class Inference:
 def prepare(footage: Footage, inputs: int) -> Prepared:
     """Return the frames as a network wants them: with their priors, where it takes any."""
     if inputs != VIDEO:
-        return [(pixels, None) for pixels in footage.pictures]
+        return [(picture, None) for picture in footage.coded]
     known = itertools.islice(
-        remembered(footage.frames(), MAX_LOOKAHEAD), SPAN, SPAN + len(footage.pictures)
+        remembered(footage.frames(), MAX_LOOKAHEAD), SPAN, SPAN + len(footage.coded)
     )
-    return [(frame.pixels, prior) for frame, prior in known]
+    return [(frame.picture, prior) for frame, prior in known]
 
 
 def measure_inference(backend: Backend, footage: Footage, batch: int, seconds: float) -> Inference:
@@ -81,25 +81,25 @@ def measure_inference(backend: Backend, footage: Footage, batch: int, seconds: f
     """
     samples = {"gauge": _measure_each(judged(footage.frames(), ALWAYS), seconds, warm=3)}
     if backend.name == NULL:
-        return Inference(samples, footage.pictures)
+        return Inference(samples, footage.coded)
     if backend.inputs == VIDEO:
         past = remembered(footage.frames(), MAX_LOOKAHEAD)
         samples["prior"] = _measure_each(past, seconds, warm=SPAN + 1)
     batches = _batches(prepare(footage, backend.inputs), batch)
 
     def stack() -> int:
-        pictures, priors = next(batches)
+        pictures, priors = in_rgb(*next(batches))
         stacked(backend.inputs, pictures, priors)
         return batch
 
-    if not takes_apart(backend):
+    if not (takes_apart(backend) or takes_planes(backend)):
         samples["stack"] = measure(stack, seconds)
-    cleaned: list[Pixels] = []
+    cleaned: list[Picture] = []
     run = run_network(backend, prepare(footage, backend.inputs), batch)
 
     def infer() -> int:
         found = run()
-        if len(cleaned) < len(footage.pictures):
+        if len(cleaned) < len(footage.coded):
             cleaned.extend(found)
         return batch
 
@@ -110,23 +110,25 @@ def measure_inference(backend: Backend, footage: Footage, batch: int, seconds: f
     return Inference(samples, cleaned)
 
 
-def run_network(backend: Backend, prepared: Prepared, batch: int) -> Callable[[], Frames]:
+def run_network(
+    backend: Backend, prepared: Prepared, batch: int
+) -> Callable[[], Sequence[Picture]]:
     """Return what runs the network on the next batch, from what was stacked before.
 
-    A backend that takes frames and priors apart is given them so: its places count.
+    A backend that takes frames and priors apart, or as planes, is given them so: its places count.
     """
     count = -(-len(prepared) // batch)
     batches = list(itertools.islice(_batches(prepared, batch), count))
-    if takes_apart(backend):
+    if takes_apart(backend) or takes_planes(backend):
         apart = itertools.cycle(batches)
-        return lambda: derain(backend, *next(apart))
-    stacks = [stacked(backend.inputs, pictures, priors) for pictures, priors in batches]
+        return lambda: derain_coded(backend, *next(apart))
+    stacks = [stacked(backend.inputs, *in_rgb(pictures, priors)) for pictures, priors in batches]
     given = itertools.cycle(stacks)
-    return lambda: run_stacked(backend, next(given))
+    return lambda: list(run_stacked(backend, next(given)))
 
 
 def measure_encode(
-    footage: Footage, pictures: Sequence[Pixels], target: Path, seconds: float, device: str
+    footage: Footage, pictures: Sequence[Picture], target: Path, seconds: float, device: str
 ) -> Sample:
     """Measure the encoder on frames that the network has cleaned.
 
@@ -155,7 +157,7 @@ def measure_decode(clip: Path, seconds: float) -> Sample:
 
     def frames() -> Generator[Frame, None, None]:
         while True:
-            with VideoFileReader(clip) as reader:
+            with VideoFileReader(clip, planes=True) as reader:
                 yield from reader
 
     with contextlib.closing(frames()) as decoded:
@@ -170,8 +172,8 @@ def _measure_each(frames: Iterator[object], seconds: float, *, warm: int) -> Sam
     return measure(step, seconds, warm=warm)
 
 
-def _batches(prepared: Prepared, batch: int) -> Iterator[tuple[list[Pixels], list[Prior | None]]]:
+def _batches(prepared: Prepared, batch: int) -> Iterator[tuple[list[Picture], list[Prior | None]]]:
     frames = itertools.cycle(prepared)
     while True:
         group = list(itertools.islice(frames, batch))
-        yield [pixels for pixels, _ in group], [prior for _, prior in group]
+        yield [picture for picture, _ in group], [prior for _, prior in group]
