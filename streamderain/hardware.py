@@ -7,12 +7,16 @@ import platform
 from pathlib import Path
 
 __all__ = [
+    "codec_threads",
     "cpu_features",
     "cpu_name",
     "features_here",
     "leave_cores_to_stages",
     "usable_cores",
 ]
+
+MAX_CODEC_THREADS = 8
+"""Each thread of a codec holds a few frames; more of them don't make the pipeline faster."""
 
 X86 = {
     "AVX2": "avx2",
@@ -70,6 +74,15 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def codec_threads() -> int:
+    """Return how many threads a decoder or an encoder has: half of the cores, 8 at most.
+
+    Each stage has a thread of its own already, and frames that several threads decode or encode at
+    once take more CPU time: measured with H.264 at 720p on two cores, 1.05 to 1.3 times as much.
+    """
+    return max(1, min(MAX_CODEC_THREADS, usable_cores() // 2))
 
 
 def leave_cores_to_stages() -> None:

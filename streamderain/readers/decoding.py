@@ -9,19 +9,17 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from streamderain.hardware import codec_threads
 from streamderain.readers.timeline import PacketLedger
 
-__all__ = ["Picture", "TolerantDecoder"]
+__all__ = ["Decoded", "TolerantDecoder"]
 
 MAX_READ_ERRORS = 1000
 """After so many errors in a row the rest of the file is given up."""
 
-MAX_THREADS = 8
-"""Each decoding thread holds a few frames; more of them don't make the pipeline faster."""
-
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Decoded:
     """What the decoder made of a packet.
 
     Attributes:
@@ -37,7 +35,7 @@ class TolerantDecoder:
     """Decode every frame of a stream, in order of presentation, to the end of the file.
 
     A frame that the decoder could save with visible damage comes as it is. A packet that it had to
-    give up is reported as a :class:`Picture` without a frame, in its place where that is known
+    give up is reported as a :class:`Decoded` without a frame, in its place where that is known
     from its time, so that the count of frames stays what it was.
 
     Args:
@@ -55,9 +53,9 @@ class TolerantDecoder:
         self.packets = 0
         self.read_errors = 0
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(MAX_THREADS, _cpus())
+        stream.codec_context.thread_count = codec_threads()
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[Decoded]:
         for packet in self._packets():
             if packet.size:
                 self.packets += 1
@@ -66,7 +64,7 @@ class TolerantDecoder:
                 yield from self._decode(packet)
         yield from self._decode(None)
         for pts in self._ledger.rest():
-            yield Picture(pts, None)
+            yield Decoded(pts, None)
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         in_a_row = 0
@@ -80,13 +78,13 @@ class TolerantDecoder:
                 self.read_errors += 1
                 in_a_row += 1
 
-    def _decode(self, packet: av.Packet[VideoStream] | None) -> Iterator[Picture]:
+    def _decode(self, packet: av.Packet[VideoStream] | None) -> Iterator[Decoded]:
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:
             self._ledger.damaged(refused=True)
             if packet is not None and packet.pts is None:
-                yield Picture(None, None)
+                yield Decoded(None, None)
             return
         for frame in frames:
             if frame.is_corrupt:
@@ -94,11 +92,5 @@ class TolerantDecoder:
             pts = frame.dts if frame.pts is None else frame.pts
             if frame.pts is not None:
                 for lost in self._ledger.given(frame.pts):
-                    yield Picture(lost, None)
-            yield Picture(pts, frame)
-
-
-def _cpus() -> int:
-    import os
-
-    return os.cpu_count() or 1
+                    yield Decoded(lost, None)
+            yield Decoded(pts, frame)

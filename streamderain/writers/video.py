@@ -15,9 +15,10 @@ import cv2
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, from_rgb, tag
+from streamderain.colour import encoding_colour, from_planes, from_rgb, tag
 from streamderain.errors import InputError, OutputError, UsageError
-from streamderain.frame import Frame, Pixels, SourceFormat
+from streamderain.frame import Frame, Pixels, Planes, SourceFormat
+from streamderain.hardware import codec_threads
 from streamderain.writers.atomic import AtomicFile, explain_os_error
 from streamderain.writers.encoders import (
     Container,
@@ -140,7 +141,7 @@ class VideoFileWriter:
         """
         with self._lock, self._explained():
             output = self._opened()
-            picture = from_rgb(self._sized(frame.pixels), self._colour, self.pixel_format)
+            picture = self._coded(frame)
             picture.pts, picture.time_base = self._ticks(frame), self._time_base
             if frame.duration:
                 ticks = frame.duration * frame.time_base / self._time_base
@@ -340,6 +341,15 @@ class VideoFileWriter:
             if Fraction(1, 20) < off < Fraction(19, 20):
                 self._say(f"{title} holds a constant frame rate only; frames are moved to fit it.")
 
+    def _coded(self, frame: Frame) -> av.VideoFrame:
+        """Return a frame for the encoder; planes are left as they are where that can be."""
+        picture, size = frame.picture, (self._format.height, self._format.width)
+        if isinstance(picture, Planes) and picture.size == size:
+            same = from_planes(picture, self._colour, self.pixel_format)
+            if same is not None:
+                return same
+        return from_rgb(self._sized(frame.pixels), self._colour, self.pixel_format)
+
     def _sized(self, pixels: Pixels) -> Pixels:
         """Scale a frame of another size, as after a change of resolution, to the first one's."""
         height, width = self._format.height, self._format.width
@@ -386,6 +396,8 @@ def _set_up(
     context.framerate = source.frame_rate or Fraction(25)
     context.sample_aspect_ratio = source.sample_aspect_ratio
     context.thread_type = "AUTO"  # PyAV's default, slices alone, costs quality with libx264
+    if context.name == "libx264":
+        context.thread_count = codec_threads()
 
 
 def _try_encoder(
