@@ -407,7 +407,7 @@ def _open_reader(files: StagedJob, options: CleanOptions) -> Reader:
         return RawReader(_standard_stream(0, "rb"), *options.size, options.rate, limit=limit)
     from streamderain.readers.video import VideoFileReader
 
-    return VideoFileReader(files.sources[0], duration=options.sample_s)
+    return VideoFileReader(files.sources[0], duration=options.sample_s, planes=True)
 
 
 def _open_writer(

@@ -24,7 +24,7 @@ import numpy as np
 from av import VideoFormat, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from streamderain.frame import Colour, Pixels
+from streamderain.picture import Colour, Pixels, Planes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,11 +36,14 @@ __all__ = [
     "bit_depth",
     "colour_of",
     "encoding_colour",
+    "from_planes",
     "from_rgb",
     "has_alpha",
     "is_grey",
     "is_rgb",
     "known_tags",
+    "planes_of",
+    "rgb_of",
     "tag",
     "to_rgb",
 ]
@@ -95,6 +98,10 @@ HD_LINES = 720
 
 UPSAMPLE = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 DOWNSAMPLE = Interpolation.AREA | Interpolation.ACCURATE_RND
+
+PLANAR = ("yuv420p", "yuvj420p")
+"""Formats whose samples are those of :class:`~streamderain.picture.Planes`; the second one says
+full range by its name."""
 
 THREADS = 1
 """Of libswscale: reading and writing have a thread each, and its own would wait for one another
@@ -209,16 +216,46 @@ def to_rgb(frame: VideoFrame, colour: Colour) -> Pixels:
     """
     if is_grey(frame.format.name):
         return _grey_to_rgb(frame, colour)
-    rgb = _without_siting(frame).reformat(
-        format="rgb24",
-        src_colorspace=_swscale_matrix(colour, frame.height),
-        dst_colorspace=_swscale_matrix(colour, frame.height),
-        src_color_range=_swscale_range(colour),
-        dst_color_range=ColorRange.JPEG,
-        interpolation=UPSAMPLE,
-        threads=THREADS,
-    )
-    return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
+    return _plain_to_rgb(_without_siting(frame), colour)
+
+
+def planes_of(frame: VideoFrame, colour: Colour) -> Planes | None:
+    """Return the samples of a decoded frame as they are, where they are 4:2:0 in 8 bits.
+
+    Args:
+        frame: of any pixel format.
+        colour: how its YCbCr is meant; see :func:`colour_of`.
+
+    Returns:
+        A copy, or None where the frame is of another format, or of an odd size.
+    """
+    if frame.format.name not in PLANAR or frame.width % 2 or frame.height % 2:
+        return None
+    return Planes(np.ascontiguousarray(frame.to_ndarray(), dtype=np.uint8), colour)
+
+
+def rgb_of(planes: Planes) -> Pixels:
+    """Convert planes to RGB, uint8 H×W×3, as :func:`to_rgb` does."""
+    return _plain_to_rgb(_frame_of(planes), planes.colour)
+
+
+def from_planes(planes: Planes, colour: Colour, pixel_format: str) -> VideoFrame | None:
+    """Return planes as a frame for the encoder, where they are what it encodes.
+
+    Args:
+        planes: not to be written to afterwards.
+        colour: how the YCbCr shall be meant; see :func:`encoding_colour`.
+        pixel_format: of the encoder.
+
+    Returns:
+        Of the same memory, tagged; None where samples would have to be converted.
+    """
+    meant = planes.colour.matrix, planes.colour.range
+    if pixel_format not in PLANAR or meant != (colour.matrix, colour.range):
+        return None
+    frame = _frame_of(planes)
+    tag(frame, colour)
+    return frame
 
 
 def from_rgb(pixels: Pixels, colour: Colour, pixel_format: str) -> VideoFrame:
@@ -263,6 +300,32 @@ def _without_siting(frame: VideoFrame) -> VideoFrame:
         used = min(source.line_size, target.line_size)
         room[:, :used] = rows[:, :used]
     return plain
+
+
+def _frame_of(planes: Planes) -> VideoFrame:
+    """Return a frame of the same memory; of a copy where PyAV would drop the last two lines."""
+    height, width = planes.size
+    if height % 4 == 0:
+        return VideoFrame.from_numpy_buffer(planes.samples, format="yuv420p")
+    frame = VideoFrame(width, height, "yuv420p")
+    for part, plane in zip((planes.luma, *planes.chroma), frame.planes, strict=True):
+        room = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        room[:, : part.shape[1]] = part
+    return frame
+
+
+def _plain_to_rgb(frame: VideoFrame, colour: Colour) -> Pixels:
+    """Convert a frame that says nothing of where its chroma lies."""
+    rgb = frame.reformat(
+        format="rgb24",
+        src_colorspace=_swscale_matrix(colour, frame.height),
+        dst_colorspace=_swscale_matrix(colour, frame.height),
+        src_color_range=_swscale_range(colour),
+        dst_color_range=ColorRange.JPEG,
+        interpolation=UPSAMPLE,
+        threads=THREADS,
+    )
+    return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
 
 
 def _usual_matrix(height: int) -> str:

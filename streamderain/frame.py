@@ -7,13 +7,28 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from streamderain.picture import Colour, Picture, Pixels, Planes, size_of
 
-__all__ = ["Colour", "Frame", "Pixels", "SourceFormat", "Step"]
+__all__ = [
+    "Colour",
+    "Frame",
+    "Picture",
+    "Pixels",
+    "Planes",
+    "SourceFormat",
+    "Step",
+    "pixels_of",
+    "size_of",
+]
 
-Pixels = NDArray[np.uint8]
-"""uint8 H×W×3, RGB, full range, C-contiguous."""
+
+def pixels_of(picture: Picture) -> Pixels:
+    """Return a picture as RGB, uint8 H×W×3; the very same where it is."""
+    if not isinstance(picture, Planes):
+        return picture
+    from streamderain.colour import rgb_of  # where there are planes, there is PyAV
+
+    return rgb_of(picture)
 
 
 @dataclass(slots=True)
@@ -30,7 +45,7 @@ class Frame:
         t_capture_ns: wall clock (UTC) at which the picture was taken, nanoseconds; 0 where only
             ``pts`` is known (recordings).
         t_source: how ``t_capture_ns`` is known.
-        pixels: what the frame shows now; inference replaces it with the derained picture.
+        picture: what the frame shows now; inference replaces it with the derained picture.
         original: the pixels before deraining, kept only where a writer asked for them.
         corrupt: the decoder reported damage.
         derained: the network cleaned this frame.
@@ -47,7 +62,7 @@ class Frame:
     index: int
     pts: int | None
     time_base: Fraction
-    pixels: Pixels
+    picture: Picture
     duration: int | None = None
     t_capture_ns: int = 0
     t_source: Literal["rtcp", "pts", "arrival"] = "pts"
@@ -59,29 +74,28 @@ class Frame:
     model: str | None = None
     decoded: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    _converted: tuple[Planes, Pixels] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.pixels.shape[0], self.pixels.shape[1]
+        return size_of(self.picture)
 
+    @property
+    def pixels(self) -> Pixels:
+        """The picture as RGB, uint8 H×W×3; planes are converted when they are first asked for."""
+        picture = self.picture
+        if not isinstance(picture, Planes):
+            return picture
+        if self._converted is None or self._converted[0] is not picture:
+            self._converted = picture, pixels_of(picture)
+        return self._converted[1]
 
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """How YCbCr means RGB: names of ITU-T H.273, as FFmpeg spells them, lower case.
-
-    Attributes:
-        matrix: ``bt709``, ``smpte170m``, ``bt470bg``, ``bt2020nc``, ``rgb``, ...
-        range: ``tv`` (limited, 16-235) or ``pc`` (full, 0-255).
-        primaries, transfer: as tagged, or ``unknown``.
-        assumed: what the source didn't say and we chose, e.g. ``("matrix", "range")``.
-    """
-
-    matrix: str = "bt709"
-    range: Literal["tv", "pc"] = "tv"
-    primaries: str = "unknown"
-    transfer: str = "unknown"
-    assumed: tuple[str, ...] = ()
+    @pixels.setter
+    def pixels(self, pixels: Pixels) -> None:
+        self.picture = pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from streamderain.errors import ModelError
 __all__ = [
     "INT8",
     "NULL",
+    "PLANES",
     "EightBits",
     "ModelCard",
     "ModelInfo",
@@ -37,6 +38,9 @@ NULL = "null"
 
 INT8 = ".int8.onnx"
 """How the file of a network in 8 bits ends."""
+
+PLANES = ".planes.int8.onnx"
+"""How that ends which takes pictures as codecs hold them (``streamderain/networks/planar.py``)."""
 
 UNKNOWN_BYTES_PER_PIXEL = 400
 """Of a network without a card: more than our own need, less than the large ones do."""
@@ -57,11 +61,13 @@ class EightBits(BaseModel):
 
     Attributes:
         sha256: of that file, in hexadecimal.
+        planes_sha256: of ``NAME.planes.int8.onnx``, or None where there is none.
         validation: its quality, by the kind of rain.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    planes_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     validation: dict[str, Score]
 
 
@@ -129,6 +135,19 @@ class ModelInfo(BaseModel):
             return None
         path = self.path.with_suffix(INT8)
         _check_file(path, self.card.int8.sha256)
+        return self.model_copy(update={"path": path})
+
+    def for_planes(self) -> ModelInfo | None:
+        """Return the same network in 8 bits for pictures as codecs hold them, or None.
+
+        Raises:
+            ModelError: its file is not the one that the card describes.
+        """
+        eight_bits = self.card and self.card.int8
+        if self.path is None or not eight_bits or eight_bits.planes_sha256 is None:
+            return None
+        path = self.path.with_name(f"{self.name}{PLANES}")
+        _check_file(path, eight_bits.planes_sha256)
         return self.model_copy(update={"path": path})
 
 

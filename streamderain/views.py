@@ -19,7 +19,7 @@ def original(frame: Frame) -> Frame:
     """Return the frame as it was before deraining."""
     if frame.original is None:
         return frame
-    return replace(frame, pixels=frame.original)
+    return replace(frame, picture=frame.original)
 
 
 def split(frame: Frame) -> Frame:
@@ -29,7 +29,7 @@ def split(frame: Frame) -> Frame:
     """
     if frame.original is None:
         return frame
-    return replace(frame, pixels=split_pixels(frame.original, frame.pixels, _right_label(frame)))
+    return replace(frame, picture=split_pixels(frame.original, frame.pixels, _right_label(frame)))
 
 
 def split_pixels(before: Pixels, after: Pixels, label: str = DERAINED) -> Pixels:

@@ -1,6 +1,7 @@
 """Shipped models: names, cards, files."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 
@@ -43,6 +44,30 @@ def test_shipped_models_have_cards_that_describe_their_very_files():
         assert sha256_of(info) == info.card.sha256
         assert set(info.card.validation) == {"light", "heavy", "dry"}
         assert resolve_model(info.name) == info
+
+
+def test_cards_tell_the_hash_of_every_file_in_their_text_as_well():
+    for info in available_models():
+        text = info.path.with_suffix(".md").read_text(encoding="utf-8").split("---\n", 2)[2]
+        hashes = {info.card.sha256, info.card.pytorch_sha256}
+        for eight_bits in filter(None, [info.card.int8]):
+            hashes |= {eight_bits.sha256, eight_bits.planes_sha256}
+        assert all(sha256 in text for sha256 in hashes if sha256), info.name
+
+
+def test_networks_for_planes_are_beside_those_for_rgb(tmp_path):
+    found = {info.name: info.for_planes() for info in available_models()}
+    assert {name for name, planes in found.items() if planes} >= {"video-xs", "video-s", "video-m"}
+    for info in available_models():
+        if found[info.name]:
+            assert found[info.name].path.name == f"{info.name}.planes.int8.onnx"
+            shutil.copy2(found[info.name].path, tmp_path)
+            shutil.copy2(info.path.with_suffix(".md"), tmp_path)
+            shutil.copy2(info.path, tmp_path)
+    (info, *_) = available_models(tmp_path)
+    (tmp_path / f"{info.name}.planes.int8.onnx").write_bytes(b"another")
+    with pytest.raises(ModelError, match=r"planes.int8.onnx is not the file that its card"):
+        info.for_planes()
 
 
 def test_a_wheel_has_its_models_inside_and_a_checkout_beside(tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ from streamderain.errors import ModelError, UsageError
 from streamderain.inference import tiling
 from streamderain.inference.create import create_backend
 from streamderain.inference.onnx import OnnxBackend
-from streamderain.inference.openvino import SHAPES_KEPT, OpenVinoBackend
+from streamderain.inference.openvino import OpenVinoBackend
+from streamderain.inference.openvino_network import SHAPES_KEPT
 from streamderain.models import resolve_model
 from tests.graphs import network_file
 
@@ -50,9 +51,9 @@ def test_frames_that_run_side_by_side_come_out_as_each_alone_and_in_order(count,
         kept = together.copy()
         backend.run(given[::-1])
         assert np.array_equal(together, kept)
-        assert len(backend._queues) == 1
+        assert len(backend._network._queues) == 1
         backend.close()
-        assert not backend._queues
+        assert not backend._network._queues
         with pytest.raises(ModelError, match="was closed"):
             backend.run(given)
 
@@ -93,7 +94,7 @@ def test_networks_for_old_shapes_are_let_go(pair):
     for side in (8, 12, 16, 20, 24):
         for _ in range(2):
             openvino.run(frames((1, side, side)))
-    assert len(openvino._compiled) == SHAPES_KEPT
+    assert len(openvino._network._compiled) == SHAPES_KEPT
 
 
 def test_reduced_precision_needs_the_leave_of_the_card():
@@ -176,7 +177,7 @@ def cache(monkeypatch, tmp_path):
 def once(frames, **options):
     """Run frames in a backend of their own; say whether it read the graph."""
     with OpenVinoBackend(resolve_model("attention-s"), precision="f32", **options) as backend:
-        return backend.run(frames), backend._graph is not None
+        return backend.run(frames), backend._network._graph is not None
 
 
 def test_what_was_compiled_is_taken_from_the_cache_and_gives_the_same(cache):
@@ -207,11 +208,11 @@ def test_a_damaged_cache_is_no_cache(cache):
 
 
 def test_what_openvino_itself_does_not_take_is_compiled(cache, monkeypatch):
-    from streamderain.inference import openvino
+    from streamderain.inference.openvino_network import BlobCache
 
     frames = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3), np.uint8)
     first, _ = once(frames)
-    monkeypatch.setattr(openvino.BlobCache, "load", lambda *_: b"whole, but of another making")
+    monkeypatch.setattr(BlobCache, "load", lambda *_: b"whole, but of another making")
     assert np.array_equal(once(frames)[0], first)
 
 

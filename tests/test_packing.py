@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamderain.frame import Colour, Planes
 from streamderain.inference.packing import Packing
 
 
@@ -69,3 +70,31 @@ def test_places_of_another_size_are_refused(shape):
 def test_there_are_no_such_places(side, multiple):
     with pytest.raises(ValueError, match="places of"):
         Packing(side, multiple)
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([(2, 2), (2, 8), (4, 8), (8, 16)]))
+def test_planes_that_were_packed_come_back_the_same(half_height, half_width, sides):
+    packing = Packing(*sides)
+    planes = Planes(picture(3 * half_height, 2 * half_width, 1)[..., 0], Colour())
+    places = np.empty((*packing.grid(*planes.size), packing.side**2 * 3 // 2), np.uint8)
+    packing.pack_planes(planes, places)
+    back = Planes(np.empty_like(planes.samples), planes.colour)
+    packing.unpack_planes(places, back)
+    assert np.array_equal(back.samples, planes.samples)
+
+
+def test_of_a_place_luma_comes_first_then_both_chromas():
+    planes = Planes(picture(24, 16, 1)[..., 0], Colour())
+    places = np.empty((4, 4, 24), np.uint8)
+    Packing(4, 8).pack_planes(planes, places)
+    assert np.array_equal(places[1, 2, :16].reshape(4, 4), planes.luma[4:8, 8:12])
+    for part, at in zip(planes.chroma, (16, 20), strict=True):
+        assert np.array_equal(places[1, 2, at : at + 4].reshape(2, 2), part[2:4, 4:6])
+
+
+def test_places_of_planes_of_another_size_are_refused():
+    planes = Planes(picture(12, 8, 1)[..., 0], Colour())
+    with pytest.raises(ValueError, match=r"places are of \(2, 2, 24\)"):
+        Packing(4, 8).pack_planes(planes, np.empty((2, 2, 48), np.uint8))
+    with pytest.raises(ValueError, match=r"places are of \(2, 2, 24\)"):
+        Packing(4, 8).unpack_planes(np.empty((2, 2, 48), np.uint8), planes)

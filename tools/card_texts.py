@@ -8,7 +8,7 @@ from typing import Literal
 from tools.evaluate import DRY
 
 __all__ = [
-    "ALONE", "AT_NIGHT", "BODY", "BRIEFLY", "IN_8_BITS", "IN_OTHER_LIGHT", "KINDS",
+    "ALONE", "AT_NIGHT", "BODY", "BRIEFLY", "IN_8_BITS", "IN_OTHER_LIGHT", "IN_PLANES", "KINDS",
     "KINDS_OF_CLIPS", "KINDS_OF_PATCHES", "PICTURE_COMMAND", "PICTURE_ENDS", "QUANTIZE", "TERMS",
     "TRAINED_ON", "UNLEARNT", "VARIED", "VARIED_CLIPS", "VIDEO_COMMAND", "VIDEO_ENDS", "Kind",
 ]  # fmt: skip
@@ -128,8 +128,14 @@ python -m tools.export_onnx runs/{run}/last.pt -o models/{card.name}.onnx
 """
 
 IN_8_BITS = """\
-`{card.name}.int8.onnx` is the same network with its convolutions in 8 bits, which is what runs on
-CPUs that multiply bytes (`--precision float` for this one). SHA-256 `{card.int8.sha256}`.
+`{name}.int8.onnx` is the same network with its convolutions in 8 bits, which is what runs on
+CPUs that multiply bytes (`--precision float` for this one). SHA-256 `{found.sha256}`.
+
+"""
+IN_PLANES = """\
+`{name}.planes.int8.onnx` is that for pictures as codecs hold them, YCbCr in 4:2:0, which videos
+mostly are: the same weights, with the way to RGB and back inside of its first and last convolution
+(`streamderain/networks/planar.py`). SHA-256 `{found.planes_sha256}`.
 
 """
 QUANTIZE = "python -m tools.quantize models/{name}.safetensors --data DATA\n"

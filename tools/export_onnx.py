@@ -136,7 +136,10 @@ def keep_halves(model: onnx.ModelProto) -> None:
 
 
 def to_onnx(
-    network: nn.Module, properties: dict[str, str], graph: nn.Module | None = None
+    network: nn.Module,
+    properties: dict[str, str],
+    graph: nn.Module | None = None,
+    ends: tuple[dict[str, int], str] | None = None,
 ) -> onnx.ModelProto:
     """Return the network with its conversions as an ONNX model; the same bytes every time.
 
@@ -144,15 +147,20 @@ def to_onnx(
         network: in evaluation mode.
         properties: become the metadata.
         graph: the network with its conversions; :class:`UInt8Graph` unless told.
+        ends: channels of what goes into the graph by its names, and the name of what comes out;
+            ``frames`` and ``derained`` unless told.
     """
-    example = torch.zeros(2, 97, 131, cast(Restorer, network).inputs, dtype=torch.uint8)
+    inputs, output = ends or ({"frames": cast(Restorer, network).inputs}, "derained")
+    rows, columns = (97, 131) if ends is None else (24, 40)  # what isn't padded fits already
+    examples = tuple(torch.zeros(2, rows, columns, n, dtype=torch.uint8) for n in inputs.values())
     free = torch.export.Dim.DYNAMIC
+    sizes = {0: free, 1: free, 2: free}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
         program = torch.onnx.export(
-            (graph or UInt8Graph(network)).eval(), (example,), dynamo=True, opset_version=OPSET,
-            verbose=False, input_names=["frames"], output_names=["derained"],
-            dynamic_shapes={"frames": {0: free, 1: free, 2: free}},
+            (graph or UInt8Graph(network)).eval(), examples, dynamo=True, opset_version=OPSET,
+            verbose=False, input_names=list(inputs), output_names=[output],
+            dynamic_shapes=((sizes,) * len(inputs),) if ends else {"frames": sizes},
         )  # fmt: skip
     assert program is not None
     model: onnx.ModelProto = program.model_proto

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from streamderain.errors import InputError, ModelError, UsageError
 from streamderain.inference.create import create_backend
 from streamderain.inference.openvino import has_openvino
-from streamderain.models import INT8, NULL, EightBits, ModelCard, Score, sha256_of_file
+from streamderain.models import INT8, NULL, PLANES, EightBits, ModelCard, Score, sha256_of_file
 from streamderain.networks import video
 from tools.card_texts import (
     ALONE,
@@ -31,6 +31,7 @@ from tools.card_texts import (
     BRIEFLY,
     IN_8_BITS,
     IN_OTHER_LIGHT,
+    IN_PLANES,
     KINDS,
     KINDS_OF_CLIPS,
     KINDS_OF_PATCHES,
@@ -129,7 +130,24 @@ def eight_bits(
             raise ModelError(
                 f"{file} loses {lost:.2f} dB in {rain} rain, more than {WORSE}; don't ship it"
             )
-    return EightBits(sha256=sha256_of_file(file), validation=judged.sets)
+    planes = path.with_suffix(PLANES)
+    return EightBits(
+        sha256=sha256_of_file(file),
+        planes_sha256=sha256_of_file(planes) if planes.is_file() else None,
+        validation=judged.sets,
+    )
+
+
+def in_8_bits(name: str, found: EightBits) -> str:
+    """Return the paragraphs about a network's files in 8 bits."""
+    text = IN_8_BITS.format(name=name, found=found)
+    return text + (IN_PLANES.format(name=name, found=found) if found.planes_sha256 else "")
+
+
+def quantizing(name: str, found: EightBits) -> str:
+    """Return the commands that made them."""
+    text = QUANTIZE.format(name=name)
+    return text + (text.replace("\n", " --planes\n") if found.planes_sha256 else "")
 
 
 def read_clips(path: Path, sha256: str) -> str:
@@ -299,8 +317,8 @@ def render(
         cap=PSNR_CAP,
         terms=textwrap.fill(card.terms, 100),
         table=markdown({card.name: card.validation, **reduced, NULL: null}),
-        int8=IN_8_BITS.format(card=card) if card.int8 else "",
-        quantize=QUANTIZE.format(name=card.name) if card.int8 else "",
+        int8=in_8_bits(card.name, card.int8) if card.int8 else "",
+        quantize=quantizing(card.name, card.int8) if card.int8 else "",
         int8_file=f" models/{card.name}{INT8}" if card.int8 else "",
         ends=VIDEO_ENDS if clips else PICTURE_ENDS,
         card_command=(VIDEO_COMMAND if clips else PICTURE_COMMAND).format(name=card.name),

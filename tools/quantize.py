@@ -1,7 +1,8 @@
 """Quantize a network: ``python -m tools.quantize models/NAME.safetensors --data DATA``.
 
 ``NAME.int8.onnx`` is written beside it: the same network with its convolutions in 8 bits, for
-processors that multiply bytes (VNNI, AMX, ARM's dot product). Activations are unsigned, with ranges
+processors that multiply bytes (VNNI, AMX, ARM's dot product). With ``--planes`` it is
+``NAME.planes.int8.onnx``, for pictures as codecs hold them. Activations are unsigned, with ranges
 from frames in rain, dry ones and dark ones; weights are signed, each channel with a range of its
 own (ONNX Runtime's static quantisation in QDQ format). What stays in float: channel and pixel
 attention, whose sums are small and whose errors would be everywhere, and the residual.
@@ -36,12 +37,18 @@ from onnxruntime.quantization import (
 )
 from torch import nn
 
+from streamderain.colour import from_rgb, planes_of
 from streamderain.errors import ModelError
+from streamderain.frame import Colour
+from streamderain.inference.backend import PICTURE
+from streamderain.inference.packing import Packing
 from streamderain.inference.pytorch import load_network, read_weights
-from streamderain.models import ModelInfo
+from streamderain.models import INT8, PLANES, ModelInfo
 from streamderain.networks.attention import AttentionDerain
-from streamderain.networks.packed import PackedGraph
+from streamderain.networks.packed import DERAINED, PLACES, PackedGraph
+from streamderain.networks.planar import PlanarGraph
 from streamderain.networks.registry import Restorer
+from streamderain.networks.video import VideoDerain
 from tools.ending import ends_in_a_sentence
 from tools.export_onnx import IR_VERSION, TERMS, to_onnx
 from tools.files import write_whole
@@ -86,7 +93,11 @@ def calibration_frames(inputs: int, data: Path, seed: int) -> list[Frames]:
 
 
 def quantize(
-    network: nn.Module, frames: Sequence[Frames], properties: dict[str, str]
+    network: nn.Module,
+    frames: Sequence[Frames],
+    properties: dict[str, str],
+    *,
+    planes: bool = False,
 ) -> onnx.ModelProto:
     """Return a network in 8 bits, uint8 in and out.
 
@@ -94,6 +105,7 @@ def quantize(
         network: of the attention family, in evaluation mode.
         frames: from :func:`calibration_frames`; the last of them checks the result.
         properties: become the metadata; ``multiple`` of the network is to be among them.
+        planes: for pictures as codecs hold them (``streamderain/networks/planar.py``).
 
     Raises:
         ModelError: the network is of another family, or its results differ too much.
@@ -102,13 +114,23 @@ def quantize(
         raise ModelError(
             f"{properties.get('network')} is not of the attention family; only that is quantised"
         )
-    plain = to_onnx(network, properties, PackedGraph(network))
-    name_places(plain)
+    if planes:
+        side = network.config.stride
+        channels = [side**2 * 3 // 2, side**2 * 3 // 2, side**2]
+        names = PLACES if isinstance(network, VideoDerain) else PLACES[:1]
+        ends = dict(zip(names, channels, strict=False)), DERAINED
+        plain = to_onnx(network, properties, PlanarGraph(network), ends)
+        packing = Packing(side, network.multiple)
+        given = [_as_places(packing, batch) for batch in frames]
+    else:
+        plain = to_onnx(network, properties, PackedGraph(network))
+        name_places(plain)
+        given = [{"frames": batch} for batch in frames]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(plain, source)
         quantize_static(
-            source, target, _Reader(frames[:-1]), quant_format=QuantFormat.QDQ, per_channel=True,
+            source, target, _Reader(given[:-1]), quant_format=QuantFormat.QDQ, per_channel=True,
             op_types_to_quantize=["Conv", "ConvTranspose"],
             nodes_to_exclude=_named(plain, "Conv", IN_FLOAT),
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
@@ -126,7 +148,7 @@ def quantize(
     model.producer_name, model.producer_version = plain.producer_name, plain.producer_version
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
-    difference = np.abs(_run(plain, frames[-1]) - _run(model, frames[-1])).mean()
+    difference = np.abs(_run(plain, given[-1]) - _run(model, given[-1])).mean()
     if difference > WORST:
         raise ModelError(
             f"in 8 bits the network's results differ by {difference:.1f} levels on average; it "
@@ -158,22 +180,42 @@ def _rectified(model: onnx.ModelProto) -> set[str]:
     return {node.name for node in graph.node if node.op_type == "Conv" and node.output[0] in given}
 
 
-def _run(model: onnx.ModelProto, frames: Frames) -> NDArray[np.int16]:
+def _as_places(packing: Packing, frames: Frames) -> dict[str, Frames]:
+    """Return the places of frames, uint8 N×H×W×C, as cameras would have coded them."""
+    count, height, width, channels = frames.shape
+    grid, side = packing.grid(height, width), packing.side
+    parts = [slice(0, 3), slice(3, 6)] if channels > PICTURE else [slice(0, 3)]
+    given = {
+        name: np.empty((count, *grid, side**2 * 3 // 2), np.uint8)
+        for name in PLACES[: len(parts)]
+    }  # fmt: skip
+    for part, places in zip(parts, given.values(), strict=True):
+        for frame, into in zip(frames, places, strict=True):
+            coded = planes_of(from_rgb(frame[..., part], Colour(), "yuv420p"), Colour())
+            assert coded is not None, "calibration is of even sizes"
+            packing.pack_planes(coded, into)
+    if channels > PICTURE:
+        given[PLACES[2]] = np.empty((count, *grid, side**2), np.uint8)
+        for frame, into in zip(frames, given[PLACES[2]], strict=True):
+            packing.pack(frame[..., 6], into)
+    return given
+
+
+def _run(model: onnx.ModelProto, given: dict[str, Frames]) -> NDArray[np.int16]:
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (derained,) = session.run(None, {"frames": frames})
+    (derained,) = session.run(None, given)
     return np.asarray(derained, np.int16)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands out the frames once."""
+    """Hands out what goes into a graph once."""
 
-    def __init__(self, frames: Sequence[Frames]) -> None:
-        self._frames = iter(frames)
+    def __init__(self, given: Sequence[dict[str, Frames]]) -> None:
+        self._given = iter(given)
 
     def get_next(self) -> dict[str, Any] | None:
-        """Return the next input of the graph, or None after the last."""
-        frames = next(self._frames, None)
-        return None if frames is None else {"frames": frames}
+        """Return the next inputs of the graph, or None after the last."""
+        return next(self._given, None)
 
 
 @contextlib.contextmanager
@@ -195,9 +237,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("weights", type=Path, metavar="NAME.safetensors")
     parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
     parser.add_argument("-o", "--output", type=Path, help="default: NAME.int8.onnx beside it")
+    parser.add_argument(
+        "--planes", action="store_true",
+        help="for pictures as codecs hold them; NAME.planes.int8.onnx",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=5)
     args = parser.parse_args(arguments)
-    target = args.output or args.weights.with_suffix(".int8.onnx")
+    target = args.output or args.weights.with_suffix(PLANES if args.planes else INT8)
     name, _ = read_weights(args.weights)
     network = load_network(ModelInfo(name=args.weights.stem, path=args.weights))
     frames = calibration_frames(cast(Restorer, network).inputs, args.data, args.seed)
@@ -205,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
         "name": f"{args.weights.stem}, 8 bits", "network": name, "licence": TERMS,
         "precision": "int8", "multiple": str(cast(Restorer, network).multiple),
     }  # fmt: skip
-    model = quantize(network, frames, properties)
+    model = quantize(network, frames, properties, planes=args.planes)
     write_whole(target, model.SerializeToString(deterministic=True))
     print(target)
     return 0

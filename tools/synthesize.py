@@ -68,7 +68,7 @@ class Weather:
             self._simulators[frame.size] = RainSimulator(
                 *frame.size, self._look, fps=self._fps, seed=self._seed
             )
-        return replace(frame, pixels=self._simulators[frame.size].rain_on(frame.pixels))
+        return replace(frame, picture=self._simulators[frame.size].rain_on(frame.pixels))
 
 
 def rain_on_video(

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALIGNED", "aligned", "coverage"]
+from streamderain.frame import Picture, Planes
+
+__all__ = ["ALIGNED", "aligned", "beside", "coverage"]
 
 Bytes = NDArray[np.uint8]
 
@@ -41,6 +43,28 @@ def aligned(frame: Bytes, other: Bytes, move: tuple[float, float]) -> Bytes:
     to, source = _overlap((height, width), whole)
     result[to] = other[source]
     return result
+
+
+def beside(frame: Picture, other: Picture, move: tuple[float, float]) -> Picture:
+    """Do the same with pictures of either kind, both of one.
+
+    Args:
+        frame, other: not changed, but ``other`` itself may be what comes back.
+        move: down and right, in pixels.
+    """
+    if not isinstance(frame, Planes):
+        assert not isinstance(other, Planes)
+        return aligned(frame, other, move)
+    assert isinstance(other, Planes)
+    if max(abs(move[0]), abs(move[1])) <= ALIGNED:
+        return other
+    half = move[0] / 2, move[1] / 2
+    parts = [
+        aligned(frame.luma, other.luma, move),
+        *(aligned(a, b, half) for a, b in zip(frame.chroma, other.chroma, strict=True)),
+    ]
+    samples = np.concatenate([part.ravel() for part in parts])
+    return Planes(samples.reshape(frame.samples.shape), other.colour)
 
 
 def _cubic(move: float) -> NDArray[np.float32]:

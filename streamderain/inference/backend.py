@@ -9,11 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.closing import Closable, ClosesAtExit
-from streamderain.frame import Pixels
+from streamderain.frame import Pixels, Planes
 from streamderain.inference.prior import Prior
 from streamderain.models import NULL, ModelInfo
 
-__all__ = ["PICTURE", "VIDEO", "Backend", "Frames", "NullBackend", "TakesApart", "takes_apart"]
+__all__ = [
+    "PICTURE",
+    "VIDEO",
+    "Backend",
+    "Frames",
+    "NullBackend",
+    "TakesApart",
+    "TakesPlanes",
+    "takes_apart",
+    "takes_planes",
+]
 
 Frames = NDArray[np.uint8]
 """uint8 N×H×W×3, RGB, C-contiguous."""
@@ -101,6 +111,30 @@ class TakesApart(Backend, Protocol):
 def takes_apart(backend: Backend) -> TypeGuard[TakesApart]:
     """Say whether a backend is faster where frames and priors are not stacked."""
     return bool(getattr(backend, "takes_apart", False))
+
+
+class TakesPlanes(Backend, Protocol):
+    """A backend that can take pictures as codecs hold them: nobody has to convert them."""
+
+    def run_planes(
+        self, pictures: Sequence[Planes], priors: Sequence[Prior] | None
+    ) -> list[Planes]:
+        """Return the derained pictures, in the colour of those that went in.
+
+        Args:
+            pictures: of one size; at least one.
+            priors: of each, planes as well, for a video network; None for one that takes pictures.
+
+        Raises:
+            ModelMemoryError: memory ran out; fewer pixels at once may fit.
+            ModelError: the network can't take them.
+        """
+        ...
+
+
+def takes_planes(backend: Backend) -> TypeGuard[TakesPlanes]:
+    """Say whether a backend is faster where pictures are not converted to RGB."""
+    return bool(getattr(backend, "takes_planes", False))
 
 
 class NullBackend(ClosesAtExit):

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Planes, size_of
+from streamderain.inference.pictures import contrast_of
 
 __all__ = ["rain_density", "ranks_for"]
 
@@ -26,30 +28,35 @@ FEWEST = 5
 """Frames in which a flash can be told from something that moves."""
 
 
-def rain_density(pictures: Sequence[Pixels]) -> float:
+def rain_density(pictures: Sequence[Picture]) -> float:
     """Return the share of places and frames that a drop flashes up in: 0.1 in heavy rain.
 
     What moves darkens places as often as it brightens them, and is taken off as far as dense rain,
     whose gaps are dark flashes, allows.
 
     Args:
-        pictures: uint8 H×W×3 RGB of one scene and place, in the order of time; with fewer than
-            five, nothing is known.
+        pictures: of one scene, place and kind, in the order of time; with fewer than five, nothing
+            is known.
     """
     if len(pictures) < FEWEST:
         return 0.0
-    step = max(1, min(pictures[0].shape[:2]) // DENSITY_SAMPLES)
-    greens = np.stack([picture[::step, ::step, 1] for picture in pictures])
+    step = max(1, min(size_of(pictures[0])) // DENSITY_SAMPLES)
+    greens = np.stack([_green(picture)[::step, ::step] for picture in pictures])
     lowest = np.partition(greens, (0, 2), axis=0)
     # A quarter of the places that stand have their first and third of nine values within 0.55
     # standard deviations, rain or not.
     noise = float(np.percentile(lowest[2] - lowest[0], 25)) / 0.55
-    flash = max(FLASH, NOISES * noise)
+    flash = max(FLASH * contrast_of(pictures[0]), NOISES * noise)
     before, now, after = greens[:-2], greens[1:-1], greens[2:]
     up = cv2.min(cv2.subtract(now, before), cv2.subtract(now, after)) > flash
     down = cv2.min(cv2.subtract(before, now), cv2.subtract(after, now)) > flash
     share = float(up.mean())
     return share - min(float(down.mean()), share / 2)
+
+
+def _green(picture: Picture) -> NDArray[np.uint8]:
+    """Return a channel that tells the brightness, without computing it."""
+    return picture.luma if isinstance(picture, Planes) else picture[..., 1]
 
 
 def ranks_for(count: int, density: float = 0.0) -> tuple[int, int, int]:

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from streamderain.errors import ModelMemoryError
-from streamderain.frame import Frame, Pixels, Step
-from streamderain.inference.backend import PICTURE, VIDEO, Backend, Frames, takes_apart
+from streamderain.frame import Frame, Picture, Pixels, Planes, Step, pixels_of
+from streamderain.inference.backend import (
+    PICTURE,
+    VIDEO,
+    Backend,
+    Frames,
+    takes_apart,
+    takes_planes,
+)
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
-from streamderain.inference.grey import greyed
+from streamderain.inference.grey import greyed, greyed_planes
 from streamderain.inference.memory import Portions, run_in_portions
 from streamderain.inference.prior import Prior, no_prior
 from streamderain.inference.remembering import check_lookahead, remembered
 from streamderain.inference.tiling import lanes_for
 from streamderain.models import NULL
 
-__all__ = ["Derainer", "derain", "given_priors", "portions_for", "run_stacked", "stacked"]
+__all__ = [
+    "Derainer",
+    "derain",
+    "derain_coded",
+    "given_priors",
+    "in_rgb",
+    "portions_for",
+    "run_stacked",
+    "stacked",
+]
 
 
 def derain(
@@ -58,19 +75,60 @@ def derain(
     )
 
 
+def derain_coded(
+    backend: Backend,
+    pictures: Sequence[Picture],
+    priors: Sequence[Prior | None] | None = None,
+    portions: Portions | None = None,
+) -> Sequence[Picture]:
+    """Run pictures through the network as codecs hold them, where it takes them so; else as RGB.
+
+    Args:
+        backend, portions: as :func:`derain` takes them.
+        pictures: of one size, at least one.
+        priors: what the past says of each, of its kind; None where it says nothing.
+
+    Returns:
+        Pictures, planes where all that went in are and the network takes them.
+
+    Raises:
+        ModelMemoryError: not even a small tile fits into memory.
+        ModelError: the network failed.
+    """
+    portions = portions or portions_for(backend)
+    planes = [picture for picture in pictures if isinstance(picture, Planes)]
+    if takes_planes(backend) and len(planes) == len(pictures):
+        portion = portions.choose(len(planes), *planes[0].size)
+        if portion.frames == len(planes) and portion.plan.count == 1:
+            with contextlib.suppress(ModelMemoryError):  # then it is tried in portions
+                derained = backend.run_planes(planes, given_priors(backend.inputs, planes, priors))
+                greyed_planes(derained, planes)
+                return derained
+    return list(derain(backend, *in_rgb(pictures, priors), portions))
+
+
+def in_rgb(
+    pictures: Sequence[Picture], priors: Sequence[Prior | None] | None
+) -> tuple[list[Pixels], Sequence[Prior | None] | None]:
+    """Return pictures and what the past says of them as RGB."""
+    return [pixels_of(p) for p in pictures], priors and [
+        p and replace(p, picture=p.pixels) for p in priors
+    ]
+
+
 def portions_for(backend: Backend) -> Portions:
     """Return what is known of a network's memory before anything failed."""
     return Portions(backend.model.bytes_per_pixel)
 
 
 def given_priors(
-    inputs: int, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None
+    inputs: int, pictures: Sequence[Picture], priors: Sequence[Prior | None] | None
 ) -> list[Prior] | None:
     """Return a prior for each picture, of those that have none as well; None for pictures."""
     if inputs == PICTURE:
         return None
     given = priors or [None] * len(pictures)
-    return [prior or no_prior(pixels) for pixels, prior in zip(pictures, given, strict=True)]
+    return [prior or no_prior(picture) for picture, prior in zip(pictures, given, strict=True)]
 
 
 def stacked(
@@ -194,14 +252,14 @@ class Derainer:
         chosen = [frame for frame in group if self._wants(frame)]
         priors = {id(frame): self._priors.pop(id(frame), None) for frame in group}
         if chosen:
-            derained = derain(
-                self._backend, [f.pixels for f in chosen], [priors[id(f)] for f in chosen],
+            derained = derain_coded(
+                self._backend, [f.picture for f in chosen], [priors[id(f)] for f in chosen],
                 self._portions,
             )  # fmt: skip
-            for frame, pixels in zip(chosen, derained, strict=True):
+            for frame, picture in zip(chosen, derained, strict=True):
                 if self._keep_original:
                     frame.original = frame.pixels
-                frame.pixels = pixels
+                frame.picture = picture
                 frame.derained = True
                 frame.model = self._backend.name
         if self._keep_original:

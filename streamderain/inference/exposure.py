@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Planes, size_of
+from streamderain.inference.pictures import contrast_of
 
-__all__ = ["as_bright_as"]
+__all__ = ["as_bright_as", "sampled"]
 
 PARTS, SAMPLES = 4, 12
 """Parts of the picture along each side, and places in a part that are looked at."""
@@ -27,37 +28,63 @@ AGREED = 0.75
 """Share of the parts that have to change as the picture does: no thing that moves is in as many."""
 
 
-def as_bright_as(frame: Pixels, others: Sequence[Pixels]) -> list[Pixels]:
+def sampled(picture: Picture) -> NDArray[np.int16]:
+    """Return a picture's channels at places that are spread over it: h×w×3."""
+    rows, columns = (np.linspace(0, n - 1, PARTS * SAMPLES).astype(int) for n in size_of(picture))
+    if not isinstance(picture, Planes):
+        return np.asarray(picture[rows[:, None], columns], np.int16)
+    coarse = rows[:, None] // 2, columns // 2
+    channels = [picture.luma[rows[:, None], columns], *(part[coarse] for part in picture.chroma)]
+    return np.stack(channels, axis=2).astype(np.int16)
+
+
+def as_bright_as(
+    frame: Picture,
+    others: Sequence[Picture],
+    samples: Sequence[NDArray[np.int16] | None] | None = None,
+) -> list[Picture]:
     """Return other frames of the scene, as bright as they would be with the exposure of this one.
 
     It is told by the middle of the differences, channel by channel, for rain falls and things move
     in fewer places than not; and believed where nearly all parts of the picture say the like.
 
     Args:
-        frame, others: uint8 H×W×3 RGB each; the others are not changed, and returned where they are
-            as bright already.
+        frame, others: of one kind; the others are not changed, and returned where they are as
+            bright already.
+        samples: of each other one, from :func:`sampled`, where they are known.
     """
-    places = np.ix_(*(np.linspace(0, n - 1, PARTS * SAMPLES).astype(int) for n in frame.shape[:2]))
-    seen = frame[places].astype(np.int16)
+    seen, contrast = sampled(frame), contrast_of(frame)
+    known = samples or [None] * len(others)
     found = []
-    for other in others:
-        shift = _shift(seen - other[places])
-        # One number a channel.
-        found.append(other if shift is None else np.asarray(cv2.add(other, shift), np.uint8))
+    for other, levels in zip(others, known, strict=True):
+        shift = _shift(seen - (sampled(other) if levels is None else levels), contrast)
+        found.append(other if shift is None else _shifted(other, shift))
     return found
 
 
-def _shift(apart: NDArray[np.int16]) -> NDArray[np.float64] | None:
-    """Return by how many levels each channel has changed, and 0; None where it has not.
+def _shift(apart: NDArray[np.int16], contrast: float) -> NDArray[np.float64] | None:
+    """Return by how many levels each channel has changed; None where it has not.
 
     Args:
         apart: differences at the places that are looked at, as many down as across.
+        contrast: levels for each of RGB's.
     """
     middle = apart.shape[0] * apart.shape[1] // 2  # np.median takes ten times as long
     shift = np.partition(apart.reshape(-1, 3).T, middle, axis=1)[:, middle]
-    if not LEAST <= np.abs(shift).max() <= MOST:
+    if not LEAST * contrast <= np.abs(shift).max() <= MOST * contrast:
         return None
     parts = np.median(apart.reshape(PARTS, SAMPLES, PARTS, SAMPLES, 3), axis=(1, 3))
     # What is dark changes less than what is bright.
-    agree = (np.abs(parts - shift) <= LEAST + np.abs(shift) / 2).all(axis=2)
-    return np.array([*shift, 0.0]) if agree.mean() >= AGREED else None
+    agree = (np.abs(parts - shift) <= LEAST * contrast + np.abs(shift) / 2).all(axis=2)
+    return shift.astype(np.float64) if agree.mean() >= AGREED else None
+
+
+def _shifted(picture: Picture, shift: NDArray[np.float64]) -> Picture:
+    """Return a picture with its channels so much brighter."""
+    if not isinstance(picture, Planes):
+        return np.asarray(cv2.add(picture, np.array([*shift, 0.0])), np.uint8)
+    moved = Planes(np.empty_like(picture.samples), picture.colour)
+    sources = picture.luma, *picture.chroma
+    for source, target, by in zip(sources, (moved.luma, *moved.chroma), shift, strict=True):
+        cv2.add(source, np.array([by, 0, 0, 0]), dst=target)
+    return moved

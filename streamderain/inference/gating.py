@@ -34,7 +34,7 @@ class RainWatch:
         """Set ``rain``, and ``bypass`` where it doesn't rain; damaged frames stay as they are."""
         if self._gate is None or frame.bypass is not None:
             return
-        sums = self._gauge.measure(frame.pixels)
+        sums = self._gauge.measure(frame.picture)
         frame.rain = None if sums is None else score_of(sums)
         if not self._gate.step(frame.rain):
             frame.bypass = DRY
@@ -75,7 +75,7 @@ def judged(frames: Iterable[Frame], config: GateConfig | None = None) -> Iterato
                 yield from map(decided, waiting)
                 waiting.clear()
             continue
-        sums = gauge.measure(frame.pixels)
+        sums = gauge.measure(frame.picture)
         if sums is not None:
             score = score_of(sums)
             yield from map(decided, waiting[:-1])

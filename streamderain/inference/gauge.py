@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Planes, size_of
+from streamderain.inference.pictures import contrast_of, in_full
 
 __all__ = ["FEATURES", "RainGauge", "Sums", "features"]
 
@@ -64,11 +65,12 @@ FEATURES = (
 )  # fmt: skip
 
 
-def cut_patches(frame: Pixels) -> Patches:
+def cut_patches(picture: Picture) -> Patches:
     """Return the brightness of patches on a grid, with a margin around each: uint8 P×h×w.
 
     Pictures smaller than the grid give fewer or smaller patches.
     """
+    frame = picture.luma if isinstance(picture, Planes) else picture
     if frame.shape[1] > WIDEST:
         frame = frame[::2, ::2]
     side = PATCH + 2 * MARGIN
@@ -80,8 +82,10 @@ def cut_patches(frame: Pixels) -> Patches:
         for top in np.linspace(0, frame.shape[0] - tall, rows).astype(int)
         for left in np.linspace(0, frame.shape[1] - wide, columns).astype(int)
     ]
-    grey = cv2.cvtColor(np.concatenate(cut), cv2.COLOR_RGB2GRAY)
-    return np.asarray(grey, np.uint8).reshape(len(cut), tall, wide)
+    grey = np.concatenate(cut)
+    if grey.ndim == 3:
+        grey = np.asarray(cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY), np.uint8)
+    return in_full(grey, contrast_of(picture)).reshape(len(cut), tall, wide)
 
 
 def shift_between(before: Patches, now: Patches) -> tuple[int, int]:
@@ -282,16 +286,16 @@ class RainGauge:
         self._moves.clear()
         self._sums = None
 
-    def step(self, frame: Pixels) -> float:
-        """Return the score 0 to 1 after one more frame, uint8 H×W×3 RGB."""
+    def step(self, frame: Picture) -> float:
+        """Return the score 0 to 1 after one more frame, RGB or planes."""
         sums = self.measure(frame)
         return 1.0 if sums is None else score_of(sums)
 
-    def measure(self, frame: Pixels) -> Sums | None:
+    def measure(self, frame: Picture) -> Sums | None:
         """Take one more frame; return the averaged sums, None before the third."""
-        if frame.shape != self._size:
+        if size_of(frame) != self._size:
             self.reset()
-            self._size = frame.shape
+            self._size = size_of(frame)
         patches = cut_patches(frame)
         if self._patches:
             self._moves = [*self._moves[-1:], shift_between(self._patches[-1], patches)]

@@ -13,13 +13,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Pixels, Planes
 from streamderain.inference.backend import Frames
 
-__all__ = ["TINT", "greyed", "is_grey"]
+__all__ = ["TINT", "greyed", "greyed_planes", "is_grey"]
 
 TINT = 4
 """Levels by which channels may differ in a grey picture: chroma that is one off makes three."""
+
+NEUTRAL, OFF = 128, 1
+"""Chroma that is none, and by how much it may be off."""
 
 SPARSE = 16
 """Every such pixel each way is enough to see that a picture has colour, as nearly all have."""
@@ -27,8 +30,15 @@ SPARSE = 16
 _MEAN = np.full((1, 3), 1 / 3, np.float32)
 
 
-def is_grey(picture: Pixels) -> bool:
-    """Say whether red, green and blue are equal in a picture, uint8 H×W×3, within :data:`TINT`."""
+def is_grey(picture: Picture) -> bool:
+    """Say whether red, green and blue are equal in a picture within :data:`TINT`."""
+    if isinstance(picture, Planes):
+        sparse = max(1, SPARSE // 2)
+        return all(
+            np.abs(part[::sparse, ::sparse].astype(np.int16) - NEUTRAL).max() <= OFF
+            and cv2.norm(part, np.full_like(part, NEUTRAL), cv2.NORM_INF) <= OFF
+            for part in picture.chroma
+        )
     if np.ptp(picture[::SPARSE, ::SPARSE], axis=2).max() > TINT:
         return False
     red, green, blue = (cv2.extractChannel(picture, channel) for channel in range(3))
@@ -52,3 +62,15 @@ def greyed(derained: Frames, pictures: Sequence[Pixels]) -> Frames:
         mean = cv2.transform(changed, _MEAN)
         derained[index] = cv2.add(picture, cv2.merge([mean, mean, mean]), dtype=cv2.CV_8U)
     return derained
+
+
+def greyed_planes(derained: Sequence[Planes], pictures: Sequence[Planes]) -> None:
+    """Give what a network made of pictures the chroma that these have where they are grey.
+
+    Args:
+        derained: is written to.
+        pictures: what went in.
+    """
+    for made, picture in zip(derained, pictures, strict=True):
+        if is_grey(picture):
+            made.samples[picture.size[0] :] = picture.samples[picture.size[0] :]

@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamderain.frame import Picture
+from streamderain.inference.pictures import contrast_of, in_full, luma_of
+
 __all__ = ["Luma", "Movement", "changed", "measure", "prepare", "prepare_small"]
 
 COARSE_WIDTH = 160
@@ -62,9 +65,9 @@ class Movement:
     right: float
 
 
-def prepare(picture: NDArray[np.uint8]) -> Luma:
-    """Reduce a picture, uint8 H×W×3 RGB, to what its movement is measured by."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+def prepare(picture: Picture) -> Luma:
+    """Reduce a picture to what its movement is measured by."""
+    grey = luma_of(picture)
     reduction = 1.0
     if grey.shape[1] > FINE_WIDTH:
         # By whole pixels: a mean of four, say, takes a sixth of the time of one with fractions.
@@ -72,8 +75,8 @@ def prepare(picture: NDArray[np.uint8]) -> Luma:
         height, width = grey.shape[0] // whole, grey.shape[1] // whole
         reduction = float(whole)
         even = grey[: height * whole, : width * whole]
-        grey = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-    return prepare_small(np.asarray(grey, np.uint8), reduction)
+        grey = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return prepare_small(in_full(grey, contrast_of(picture)), reduction)
 
 
 def prepare_small(small: NDArray[np.uint8], reduction: float) -> Luma:

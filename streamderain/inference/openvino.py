@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections import OrderedDict
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -14,34 +11,17 @@ import numpy as np
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
-from streamderain.frame import Pixels
+from streamderain.frame import Pixels, Planes
 from streamderain.hardware import cpu_name, features_here
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
-from streamderain.inference.cache import BlobCache, cache_folder, key_of
-from streamderain.inference.graphs import failed, is_int8, one_line, other_size, usable_cores
-from streamderain.inference.openvino_ends import (
-    Feed,
-    PlacesFeed,
-    PlainFeed,
-    Signature,
-    cut,
-    signature_of,
-)
+from streamderain.inference.graphs import is_int8, one_line
+from streamderain.inference.openvino_ends import PlacesFeed, PlainFeed, PlanesFeed
+from streamderain.inference.openvino_network import OpenVinoNetwork
 from streamderain.inference.precision import multiplies_bfloats
 from streamderain.inference.prior import Prior
-from streamderain.inference.tiling import lanes_for
-from streamderain.models import ModelInfo, sha256_of
+from streamderain.models import ModelInfo
 
 __all__ = ["OpenVinoBackend", "has_openvino"]
-
-MAX_LANES = 8
-"""Frames that are run side by side at most: each has its own memory for activations."""
-
-Shapes = tuple[tuple[int, ...], ...]
-"""Of a graph's inputs."""
-
-SHAPES_KEPT = 3
-"""Compiled networks that are kept, one for each shape of frames that came last."""
 
 
 class OpenVinoBackend(ClosesAtExit):
@@ -77,39 +57,30 @@ class OpenVinoBackend(ClosesAtExit):
         self, info: ModelInfo, threads: int | None = None, precision: str = "auto"
     ) -> None:
         self._library: Any = _import_openvino()
-        ov = self._library
         self.name, self.model = info.name, info
         self.notes: tuple[str, ...] = ()
-        self._core: Any = ov.Core()
         if precision == "auto":
             allowed = info.card is not None and info.card.precision == "bf16"
             faster = multiplies_bfloats(features_here(), cpu_name())
             precision = "bf16" if allowed and faster and not is_int8(info) else "f32"
         self.precision = precision
-        cores = threads or usable_cores()
-        self.lanes = min(cores, MAX_LANES)
-        self._options = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": cores,
-            "ENABLE_CPU_PINNING": False,  # decoding and encoding want these cores as well
-            "CPU_RUNTIME_CACHE_CAPACITY": 0,  # what it keeps of each shape would only grow
-        }
-        # Only a file that its card vouches for is known by its hash: another may have its weights
-        # in a second file.
-        self._cache = BlobCache(cache_folder("openvino") if info.card is not None else None)
-        self._key = (ov.__version__, cpu_name(), sorted(features_here()), sha256_of(info))
-        self._graph: Any = None
-        self._signature = self._look()
-        self.inputs = self._signature.inputs
-        self.takes_apart = self._signature.packing is not None
+        self._network = OpenVinoNetwork(self._library, info, precision, threads)
+        signature = self._network.signature
+        if signature.planes:
+            raise ModelError(
+                f"{info.path} is a part of a network, for pictures as codecs hold them; name the "
+                "network"
+            )
+        self._packing, self.inputs = signature.packing, signature.inputs
+        self.takes_apart = self._packing is not None
+        planes = info.for_planes() if is_int8(info) else None
+        self._planes = (
+            OpenVinoNetwork(self._library, planes, precision, threads) if planes else None
+        )
+        self.takes_planes = self._planes is not None
+        self.lanes = self._network.lanes
         shown = "int8" if is_int8(info) else precision
-        self.runtime = f"OpenVINO {ov.__version__.split('-')[0]}, {shown}"
-        self._any_shape: Any = None
-        self._last: Shapes = ()
-        self._compiled: OrderedDict[Shapes, Any] = OrderedDict()
-        self._queues: OrderedDict[Shapes, Any] = OrderedDict()
-        self._last_of_many: Shapes = ()
+        self.runtime = f"OpenVINO {self._library.__version__.split('-')[0]}, {shown}"
 
     def run(self, frames: Frames) -> Frames:
         """Return the derained frames, uint8 N×H×W×3, of uint8 N×H×W×:attr:`inputs`.
@@ -118,14 +89,17 @@ class OpenVinoBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: the model refused the size, or it was closed.
         """
-        packing = self._signature.packing
+        packing = self._packing
+        feed: PlainFeed | PlacesFeed
         if packing is None or not frames.size:
-            return self._run(PlainFeed(self._library, frames), frames.shape)
-        if self.inputs == PICTURE:
-            return self._run(PlacesFeed(packing, list(frames)), frames.shape)
-        parts = [_apart(frame) for frame in frames]
-        feed = PlacesFeed(packing, [pixels for pixels, _ in parts], [prior for _, prior in parts])
-        return self._run(feed, frames.shape)
+            feed = PlainFeed(self._library, frames)
+        elif self.inputs == PICTURE:
+            feed = PlacesFeed(packing, list(frames))
+        else:
+            pictures, priors = zip(*map(_apart, frames), strict=True)
+            feed = PlacesFeed(packing, pictures, priors)
+        self._network.run(feed, frames.shape)
+        return feed.result
 
     def run_apart(self, pictures: Sequence[Pixels], priors: Sequence[Prior] | None) -> Frames:
         """Do the same with frames and priors that nobody has stacked; see :attr:`takes_apart`.
@@ -134,138 +108,32 @@ class OpenVinoBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: the model refused the size, or it was closed.
         """
-        packing = self._signature.packing
-        assert packing is not None, "this graph takes frames that are stacked"
-        shape = (len(pictures), *pictures[0].shape[:2], self.inputs)
-        return self._run(PlacesFeed(packing, pictures, priors), shape)
-
-    def _run(self, feed: Feed, shape: tuple[int, ...]) -> Frames:
-        if self._core is None:
-            raise ModelError(f"the model {self.name} was closed")
-        count, height, width = shape[:3]
-        try:
-            lanes = lanes_for(self.lanes, height, width, self.model.bytes_per_pixel)
-            if min(count, lanes) > 1 and self._comes_again(tuple(feed.shapes(1))):
-                self._run_side_by_side(feed, lanes)
-            else:
-                request = self._request(tuple(feed.shapes(count)))
-                feed.fill(request, 0, count)
-                request.infer()
-                feed.take(request, 0, count)
-            if feed.refused is not None and 0 in feed.refused and count:
-                raise MemoryError  # that is what it gives where memory ran out
-        except (RuntimeError, MemoryError) as error:
-            self._forget()  # with the memory that it got
-            raise failed(self.name, shape, error) from error
-        if feed.refused is not None:
-            raise other_size(self.name, shape, feed.refused)
+        assert self._packing is not None, "this graph takes frames that are stacked"
+        feed = PlacesFeed(self._packing, pictures, priors)
+        self._network.run(feed, (len(pictures), *pictures[0].shape[:2], self.inputs))
         return feed.result
 
-    def _comes_again(self, shapes: Shapes) -> bool:
-        """Say whether frames of a shape are worth what compiling for them costs."""
-        again = shapes in self._queues or shapes == self._last_of_many or not self._last_of_many
-        self._last_of_many = shapes
-        return again
-
-    def _run_side_by_side(self, feed: Feed, lanes: int) -> None:
-        """Run each frame by itself, as many at a time as there are lanes."""
-        queue = self._queue(tuple(feed.shapes(1)), lanes)
-        queue.set_callback(lambda request, index: feed.take(request, index, 1))
-        for index in range(feed.count):
-            request = queue[queue.get_idle_request_id()]  # the one that is started next
-            feed.fill(request, index, 1)
-            queue.start_async(userdata=index)
-        queue.wait_all()
-
-    def _queue(self, shapes: Shapes, lanes: int) -> Any:
-        """Return what runs frames of a shape side by side."""
-        if shapes in self._queues:
-            self._queues.move_to_end(shapes)
-            return self._queues[shapes]
-        while len(self._queues) >= SHAPES_KEPT:
-            self._queues.popitem(last=False)
-        options = {**self._options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
-        network = self._compile(shapes, options)
-        # One more than run at a time: its frame is packed while they do.
-        self._queues[shapes] = self._library.AsyncInferQueue(network, lanes + 1)
-        return self._queues[shapes]
-
-    def _request(self, shapes: Shapes) -> Any:
-        """Return what runs frames of that shape; from the second of them on, compiled for it."""
-        again = shapes == self._last or not self._last
-        self._last = shapes
-        if shapes in self._compiled:
-            self._compiled.move_to_end(shapes)
-        elif not again:
-            if self._any_shape is None:
-                network = self._core.compile_model(self._read(), "CPU", self._options)
-                self._any_shape = network.create_infer_request()
-            return self._any_shape
-        else:
-            while len(self._compiled) >= SHAPES_KEPT:
-                self._compiled.popitem(last=False)
-            self._compiled[shapes] = self._compile(shapes, self._options).create_infer_request()
-            self._any_shape = None  # and its memory
-        return self._compiled[shapes]
-
-    def _compile(self, shapes: Shapes, options: dict[str, Any]) -> Any:
-        """Return the network for a shape, from the cache where it is there and whole."""
-        key = key_of("network", shapes, sorted(options.items()), *self._key)
-        kept = self._cache.load(key)
-        if kept is not None:
-            with contextlib.suppress(RuntimeError):
-                return self._core.import_model(kept, "CPU", options)
-        graph = self._read().clone()
-        graph.reshape({end: list(s) for end, s in zip(graph.inputs, shapes, strict=True)})
-        network = self._core.compile_model(graph, "CPU", options)
-        with contextlib.suppress(RuntimeError, MemoryError):
-            written = io.BytesIO()
-            network.export_model(written)
-            self._cache.store(key, written.getvalue())
-        return network
-
-    def _look(self) -> Signature:
-        """Return what the graph takes; what was looked at once isn't read again."""
-        key = key_of("signature", *self._key)
-        kept = self._cache.load(key)
-        known = Signature.from_bytes(kept) if kept is not None else None
-        if known is None:
-            known = signature_of(self.model, self._read_whole())
-            self._cache.store(key, known.as_bytes())
-        return known
-
-    def _read(self) -> Any:
-        """Return what is computed of the graph, which is read when it is first needed."""
-        if self._graph is None:
-            whole = self._read_whole()
-            cuts = self._signature.packing is not None
-            self._graph = cut(self._library, whole) if cuts else whole
-        return self._graph
-
-    def _read_whole(self) -> Any:
-        """Read the graph.
+    def run_planes(
+        self, pictures: Sequence[Planes], priors: Sequence[Prior] | None
+    ) -> list[Planes]:
+        """Do the same with pictures as codecs hold them; see :attr:`takes_planes`.
 
         Raises:
-            ModelError: it is no ONNX.
+            ModelMemoryError: memory ran out.
+            ModelError: the model refused the size, or it was closed.
         """
-        try:
-            return self._core.read_model(str(self.model.path))
-        except RuntimeError as error:
-            raise ModelError(
-                f"OpenVINO can't load {self.model.path} ({one_line(error)}); is it an ONNX "
-                "model? Then try --backend onnx"
-            ) from error
+        assert self._planes is not None, "this network takes RGB"
+        packing = self._planes.signature.packing
+        assert packing is not None
+        feed = PlanesFeed(packing, pictures, priors)
+        self._planes.run(feed, (len(pictures), *pictures[0].size, self.inputs))
+        return feed.result
 
     def close(self) -> None:
         """Let go of the network and its memory."""
-        self._graph = self._core = None
-        self._forget()
-
-    def _forget(self) -> None:
-        self._any_shape, self._last = None, ()
-        self._compiled.clear()
-        self._queues.clear()
-        self._last_of_many = ()
+        self._network.close()
+        if self._planes is not None:
+            self._planes.close()
 
 
 def has_openvino() -> bool:

@@ -12,19 +12,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from streamderain.frame import Pixels
+from streamderain.frame import Pixels, Planes
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
 from streamderain.inference.graphs import End, check_signature
 from streamderain.inference.packing import Packing
 from streamderain.inference.prior import Prior
 from streamderain.models import ModelInfo
 
-__all__ = ["Feed", "PlacesFeed", "PlainFeed", "Signature", "cut", "signature_of"]
+__all__ = ["Feed", "PlacesFeed", "PlainFeed", "PlanesFeed", "Signature", "cut", "signature_of"]
 
 PLACES = ("places.frame", "places.prior", "places.reliability")
 DERAINED = "places.derained"
 """Names of tensors between the ends, as ``networks/packed.py`` has them: PyTorch isn't needed
 here."""
+
+PLANAR = 1.5
+"""Bytes of planes for each pixel."""
 
 MULTIPLE = "multiple"
 """Of the graph's metadata: what the sides of its frames are filled up to."""
@@ -37,22 +40,24 @@ class Signature:
     Attributes:
         inputs: channels of its frames.
         packing: how to make its places, None where it can't be cut.
+        planes: it takes places and nothing else, those of pictures as codecs hold them.
     """
 
     inputs: int
     packing: Packing | None = None
+    planes: bool = False
 
     def as_bytes(self) -> bytes:
         """Return it for the cache."""
         sides = (self.packing.side, self.packing.multiple) if self.packing else (0, 0)
-        return ",".join(map(str, (self.inputs, *sides))).encode()
+        return ",".join(map(str, (self.inputs, *sides, int(self.planes)))).encode()
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> Signature | None:
         """Return what the cache kept, None where it is something else."""
         try:
-            inputs, side, multiple = map(int, kept.decode("ascii").split(","))
-            return cls(inputs, Packing(side, multiple) if side else None)
+            inputs, side, multiple, planes = map(int, kept.decode("ascii").split(","))
+            return cls(inputs, Packing(side, multiple) if side else None, bool(planes))
         except ValueError:
             return None
 
@@ -61,12 +66,17 @@ def signature_of(info: ModelInfo, graph: Any) -> Signature:
     """Return what a graph takes.
 
     Raises:
-        ModelError: it isn't uint8 N×H×W×C in and N×H×W×3 out with free sizes.
+        ModelError: it isn't uint8 N×H×W×C in and N×H×W×3 out with free sizes, nor one of places.
     """
+    path = ["framework", MULTIPLE]
+    if {end.any_name for end in graph.outputs} == {DERAINED} and graph.has_rt_info(path):
+        channels = graph.outputs[0].partial_shape[3].get_length()
+        side = round((channels / PLANAR) ** 0.5)
+        packing = Packing(side, int(str(graph.get_rt_info(path).value)))
+        return Signature(VIDEO if len(graph.inputs) > 1 else PICTURE, packing, planes=True)
     inputs = check_signature(info, list(map(_end, graph.inputs)), list(map(_end, graph.outputs)))
     found = _between_ends(graph)
     wanted = PLACES if inputs == VIDEO else PLACES[:1]
-    path = ["framework", MULTIPLE]
     if DERAINED not in found or not set(wanted) <= set(found) or not graph.has_rt_info(path):
         return Signature(inputs)
     channels = found[DERAINED].get_partial_shape()[3].get_length()
@@ -100,12 +110,10 @@ class Feed(Protocol):
 
     Attributes:
         count: how many there are.
-        result: uint8 N×H×W×3, what came out; undefined until it did.
         refused: the shape of what came out where it was another one than it should be.
     """
 
     count: int
-    result: Frames
     refused: tuple[int, ...] | None
 
     def shapes(self, count: int) -> list[tuple[int, ...]]:
@@ -127,6 +135,9 @@ class PlainFeed:
     Args:
         library: OpenVINO.
         frames: uint8 N×H×W×C.
+
+    Attributes:
+        result: uint8 N×H×W×3, what came out; undefined until it did.
     """
 
     def __init__(self, library: Any, frames: Frames) -> None:
@@ -160,6 +171,9 @@ class PlacesFeed:
         packing: of the graph.
         frames: uint8 H×W×3 RGB each, of one size.
         priors: for video; of each frame.
+
+    Attributes:
+        result: uint8 N×H×W×3, what came out; undefined until it did.
     """
 
     def __init__(
@@ -181,12 +195,9 @@ class PlacesFeed:
 
     def fill(self, request: Any, first: int, count: int) -> None:
         """Write places into the request's own memory."""
-        for index, (part, shape) in enumerate(zip(self._parts, self.shapes(count), strict=True)):
-            tensor = request.get_input_tensor(index)
-            if tuple(tensor.shape) != shape:  # sizes are free
-                tensor.shape = shape
-            for place, pixels in enumerate(part[first : first + count]):
-                self._packing.pack(pixels, tensor.data[place])
+        for part, memory in zip(self._parts, _memory(request, self.shapes(count)), strict=True):
+            for into, pixels in zip(memory, part[first : first + count], strict=True):
+                self._packing.pack(pixels, into)
 
     def take(self, request: Any, first: int, count: int) -> None:
         """Turn places into pixels again."""
@@ -197,6 +208,68 @@ class PlacesFeed:
             return
         for place in range(count):
             self._packing.unpack(found[place], self.result[first + place])
+
+
+class PlanesFeed:
+    """Pictures and priors as codecs hold them, that go in as places (:class:`Feed`).
+
+    Args:
+        packing: of the graph.
+        pictures: of one size.
+        priors: for video; of each picture, of its kind.
+
+    Attributes:
+        result: what came out; undefined until it did.
+    """
+
+    def __init__(
+        self, packing: Packing, pictures: Sequence[Planes], priors: Sequence[Prior] | None = None
+    ) -> None:
+        self._packing, self._pictures, self._priors = packing, pictures, priors
+        self.count = len(pictures)
+        self.result = [Planes(np.empty_like(p.samples), p.colour) for p in pictures]
+        self._grid = packing.grid(*pictures[0].size)
+        self._channels = round(PLANAR * packing.side**2)
+        self.refused: tuple[int, ...] | None = None
+
+    def shapes(self, count: int) -> list[tuple[int, ...]]:
+        """Return those of the pictures' places, the priors' and the reliabilities'."""
+        picture = (count, *self._grid, self._channels)
+        if self._priors is None:
+            return [picture]
+        return [picture, picture, (count, *self._grid, self._packing.side**2)]
+
+    def fill(self, request: Any, first: int, count: int) -> None:
+        """Write places into the request's own memory."""
+        pictures, *past = _memory(request, self.shapes(count))
+        for place, number in enumerate(range(first, first + count)):
+            self._packing.pack_planes(self._pictures[number], pictures[place])
+            if self._priors is not None:
+                prior, (scenes, reliabilities) = self._priors[number], past
+                assert isinstance(prior.picture, Planes), "a prior is of its frame's kind"
+                self._packing.pack_planes(prior.picture, scenes[place])
+                self._packing.pack(prior.reliability, reliabilities[place])
+
+    def take(self, request: Any, first: int, count: int) -> None:
+        """Turn places into planes again."""
+        found = request.get_output_tensor().data
+        expected = (count, *self._grid, self._channels)
+        if found.shape != expected:
+            self.refused = found.shape
+            return
+        for place in range(count):
+            self._packing.unpack_planes(found[place], self.result[first + place])
+
+
+def _memory(request: Any, shapes: Sequence[tuple[int, ...]]) -> list[Frames]:
+    """Return a request's own memory for its inputs."""
+    found = []
+    for index, shape in enumerate(shapes):
+        tensor = request.get_input_tensor(index)
+        if tuple(tensor.shape) != shape:  # sizes are free
+            tensor.shape = shape
+        found.append(tensor.data)
+    return found
 
 
 def _end(end: Any) -> End:

@@ -12,11 +12,14 @@ along single bytes takes four times as long.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from streamderain.frame import Planes
 
 __all__ = ["Packing"]
 
@@ -66,18 +69,66 @@ class Packing:
         rows, columns = into.shape[:2]
         height, width = pixels.shape[:2]
         channels = pixels.shape[2] if pixels.ndim == 3 else 1
-        expected = (*self.grid(height, width), self.side**2 * channels)
-        if into.shape != expected or not into.flags.c_contiguous:
-            raise ValueError(f"places are of {expected}, C-contiguous, not {into.shape}")
-        below, right = rows * self.side - height, columns * self.side - width
-        if below or right:
-            filled = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REPLICATE)
-            pixels = np.asarray(filled, np.uint8)
+        self._check(into, (height, width), self.side**2 * channels)
         item = _item(self.side * channels)
-        source = np.ascontiguousarray(pixels).reshape(rows, self.side, -1).view(item)
+        filled = _filled(pixels, rows * self.side, columns * self.side)
+        source = filled.reshape(rows, self.side, -1).view(item)
         target = into.view(item)
         for row in range(self.side):
             target[:, :, row] = source[:, row]
+
+    def pack_planes(self, planes: Planes, into: Bytes) -> None:
+        """Write a picture's places as codecs hold it: of each its luma, then its Cb, then its Cr.
+
+        Args:
+            planes: the picture.
+            into: uint8 h×w×(side·side·3/2), C-contiguous, of :meth:`grid`'s size.
+
+        Raises:
+            ValueError: the places are of another size.
+        """
+        self._check(into, planes.size, self.side**2 * 3 // 2)
+        for part, at, side in self._parts(planes):
+            rows, columns = into.shape[0] * side, into.shape[1] * side
+            item = _item(side)
+            source = _filled(part, rows, columns).view(item)
+            target = into.view(item)
+            for row in range(side):
+                target[:, :, at // side + row] = source[row::side]
+
+    def unpack_planes(self, places: Bytes, into: Planes) -> None:
+        """Write the picture that places are of.
+
+        Args:
+            places: uint8 h×w×(side·side·3/2), C-contiguous.
+            into: the picture; what places have beyond it is left out.
+
+        Raises:
+            ValueError: the places are of another size.
+        """
+        self._check(places, into.size, self.side**2 * 3 // 2)
+        for part, at, side in self._parts(into):
+            size = places.shape[0] * side, places.shape[1] * side
+            whole = part if part.shape == size else np.empty(size, np.uint8)
+            item = _item(side)
+            source = places.view(item)
+            target = whole.view(item)
+            for row in range(side):
+                target[row::side] = source[:, :, at // side + row]
+            if whole is not part:
+                part[...] = whole[: part.shape[0], : part.shape[1]]
+
+    def _parts(self, planes: Planes) -> Iterator[tuple[Bytes, int, int]]:
+        """Give each plane, where its bytes begin in a place, and its side of a place."""
+        yield planes.luma, 0, self.side
+        half = self.side // 2
+        for number, part in enumerate(planes.chroma):
+            yield part, self.side**2 + number * half**2, half
+
+    def _check(self, places: Bytes, size: tuple[int, int], channels: int) -> None:
+        expected = (*self.grid(*size), channels)
+        if places.shape != expected or not places.flags.c_contiguous:
+            raise ValueError(f"places are of {expected}, C-contiguous, not {places.shape}")
 
     def unpack(self, places: Bytes, into: Bytes) -> None:
         """Write the picture that places are of.
@@ -91,9 +142,7 @@ class Packing:
         """
         height, width, channels = into.shape
         rows, columns = places.shape[:2]
-        expected = (*self.grid(height, width), self.side**2 * channels)
-        if places.shape != expected or not places.flags.c_contiguous:
-            raise ValueError(f"places are of {expected}, C-contiguous, not {places.shape}")
+        self._check(places, (height, width), self.side**2 * channels)
         size = rows * self.side, columns * self.side, channels
         whole = into if into.shape == size else np.empty(size, np.uint8)
         item = _item(self.side * channels)
@@ -103,6 +152,15 @@ class Packing:
             target[:, row] = source[:, :, row]
         if whole is not into:
             into[...] = whole[:height, :width]
+
+
+def _filled(pixels: Bytes, rows: int, columns: int) -> Bytes:
+    """Return a picture with its last row and column repeated up to a size, C-contiguous."""
+    below, right = rows - pixels.shape[0], columns - pixels.shape[1]
+    if below or right:
+        filled = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        pixels = np.asarray(filled, np.uint8)
+    return np.ascontiguousarray(pixels)
 
 
 def _item(size: int) -> np.dtype[np.generic]:

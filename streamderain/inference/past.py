@@ -11,8 +11,9 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, size_of
 from streamderain.inference.alignment import ALIGNED, aligned
+from streamderain.inference.exposure import sampled
 from streamderain.inference.motion import (
     Luma,
     Movement,
@@ -57,7 +58,7 @@ FEW = 3
 class _Seen:
     """A frame that came; where it is, and what was remembered then, once it was looked at."""
 
-    pixels: Pixels
+    picture: Picture
     kept: Remembered | None = None
     others: list[Remembered] | None = None
     movement: Movement | None = None
@@ -83,9 +84,9 @@ class Recall:
             self._past.look_at(self._seen)
             kept, seen = self._seen.kept, self._seen
             if kept is None:  # too many came after it
-                self._prior = no_prior(seen.pixels)
+                self._prior = no_prior(seen.picture)
             else:
-                made = estimate(seen.pixels, (kept.down, kept.right), seen.others or [])
+                made = estimate(seen.picture, (kept.down, kept.right), seen.others or [])
                 self._prior = replace(made, movement=seen.movement)
             seen.others = None
         return self._prior
@@ -143,38 +144,38 @@ class TemporalPrior:
         with self._looking:
             self._forget()
 
-    def step(self, frame: Pixels) -> Prior:
+    def step(self, frame: Picture) -> Prior:
         """Return the prior of the next frame, then remember it.
 
         Args:
-            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+            frame: RGB or planes; must not be written to afterwards.
         """
         return self.later(frame).make()
 
-    def later(self, frame: Pixels) -> Recall:
+    def later(self, frame: Picture) -> Recall:
         """Remember the next frame, and return what makes its prior when it is needed.
 
         That may be in another thread, while this one remembers on. Whoever waits until nine more
         frames have come gets a prior that says nothing.
 
         Args:
-            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+            frame: RGB or planes; must not be written to afterwards.
         """
         return Recall(self, self._wait(frame))
 
-    def remember(self, frame: Pixels) -> None:
+    def remember(self, frame: Picture) -> None:
         """Remember a frame whose prior nobody needs.
 
         Args:
-            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+            frame: RGB or planes; must not be written to afterwards.
         """
         self._wait(frame)
 
-    def follow(self, frame: Pixels) -> Remembered:
+    def follow(self, frame: Picture) -> Remembered:
         """Remember a frame at once, and return where its contents are.
 
         Args:
-            frame: uint8 H×W×3 RGB; must not be written to afterwards.
+            frame: RGB or planes; must not be written to afterwards.
         """
         seen = self._wait(frame)
         self.look_at(seen)
@@ -192,11 +193,11 @@ class TemporalPrior:
                     self._gap = False
                 if gap:  # in what has fallen out, the camera may have turned anywhere
                     self._forget()
-                coming.movement = self._follow(coming.pixels)
+                coming.movement = self._follow(coming.picture)
                 coming.others = list(self._past)
-                coming.kept = self._keep(coming.pixels)
+                coming.kept = self._keep(coming.picture)
 
-    def _wait(self, frame: Pixels) -> _Seen:
+    def _wait(self, frame: Picture) -> _Seen:
         seen = _Seen(frame)
         with self._coming:
             self._gap |= len(self._unseen) == self._unseen.maxlen
@@ -222,9 +223,9 @@ class TemporalPrior:
         self._reference = self._last = None
         self._movement, self._unrest = (0.0, 0.0), QUIET
 
-    def _follow(self, frame: Pixels) -> Movement | None:
+    def _follow(self, frame: Picture) -> Movement | None:
         """Find out where the frame is, and whether it is of the same scene."""
-        if self._past and self._past[-1].pixels.shape != frame.shape:
+        if self._past and _differ(self._past[-1].picture, frame):
             self._forget()
         luma = prepare(frame)
         movement: Movement | None = None
@@ -240,8 +241,8 @@ class TemporalPrior:
         self._reference = self._without_rain()
         return movement
 
-    def _keep(self, frame: Pixels) -> Remembered:
-        kept = Remembered(frame, *self._place, self._count)
+    def _keep(self, frame: Picture) -> Remembered:
+        kept = Remembered(frame, *self._place, self._count, sampled(frame))
         self._past.append(kept)
         self._count += 1
         return kept
@@ -276,7 +277,12 @@ class TemporalPrior:
             self._place = self._place[0] + movement.down, self._place[1] + movement.right
 
 
-def _is_jump(movement: Movement, frame: Pixels) -> bool:
+def _is_jump(movement: Movement, frame: Picture) -> bool:
     """Say whether a camera was knocked aside: nobody turns it as fast as that."""
-    height, width = frame.shape[:2]
+    height, width = size_of(frame)
     return bool(max(abs(movement.down) / height, abs(movement.right) / width) > JUMP)
+
+
+def _differ(one: Picture, other: Picture) -> bool:
+    """Say whether pictures are of two sizes or kinds."""
+    return type(one) is not type(other) or size_of(one) != size_of(other)

@@ -16,14 +16,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.frame import Pixels
-from streamderain.inference.alignment import ALIGNED, aligned, coverage
+from streamderain.frame import Picture, Pixels, pixels_of, size_of
+from streamderain.inference.alignment import ALIGNED, beside, coverage
 from streamderain.inference.density import rain_density, ranks_for
 from streamderain.inference.exposure import as_bright_as
 from streamderain.inference.motion import Movement
 from streamderain.inference.ordering import ranked
+from streamderain.inference.pictures import (
+    brighter,
+    bytes_of,
+    contrast_of,
+    luma_part,
+    picture_of,
+    put,
+)
 
 __all__ = ["MOVING_SPAN", "Place", "Prior", "Remembered", "estimate", "no_prior"]
+
+Bytes = NDArray[np.uint8]
 
 MOVING_SPAN = 5
 """Frames that are looked at while the picture as a whole moves: each has to be resampled."""
@@ -42,6 +52,14 @@ NEAR = 5
 MOVING = 255 * 0.5
 """So much less reliable than elsewhere are the surroundings of what moves."""
 
+SPREAD = (4, 28)
+"""Levels. A place whose lower values lie this far apart has something moving in it."""
+DARKER = (6, 26)
+"""Rain only brightens: a frame that is darker than the past shows something else."""
+LASTING = (8, 30)
+"""Rain is gone in the next frame, and streaks are narrow: what stays brighter for two frames, or is
+brighter in a broad patch, is something else."""
+
 CONFIDENCE = (0.0, 0.0, 0.25, 0.5, 0.65, 0.8, 0.88, 0.94, 0.97, 1.0)
 """Of so many remembered frames."""
 
@@ -51,22 +69,27 @@ class Prior:
     """What the past says of one frame.
 
     Attributes:
-        pixels: the scene without rain as the past knows it, uint8 H×W×3 RGB; where that is
+        picture: the scene without rain as the past knows it, of the frame's kind; where that is
             certainly another one than the frame's, the frame itself.
         reliability: how far to trust it, uint8 H×W: 0 not at all, 255 fully.
         frames: how many were looked at.
         movement: of the whole picture since the frame before, or None at the start of a scene.
     """
 
-    pixels: Pixels
+    picture: Picture
     reliability: NDArray[np.uint8]
     frames: int = 0
     movement: Movement | None = None
 
+    @property
+    def pixels(self) -> Pixels:
+        """The scene as RGB, uint8 H×W×3."""
+        return pixels_of(self.picture)
 
-def no_prior(frame: Pixels) -> Prior:
+
+def no_prior(frame: Picture) -> Prior:
     """Return what is known of a frame that has no past: nothing."""
-    return Prior(frame, np.zeros(frame.shape[:2], np.uint8))
+    return Prior(frame, np.zeros(size_of(frame), np.uint8))
 
 
 Place = tuple[float, float]
@@ -75,75 +98,81 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A frame, where its contents are (down and right, in pixels, against its scene's first), and
-    how many were remembered before it.
+    """A frame, where its contents are (down and right, in pixels, against its scene's first), how
+    many were remembered before it, and what its exposure is told by, where that is known already.
     """
 
-    pixels: Pixels
+    picture: Picture
     down: float
     right: float
     number: int = 0
+    samples: NDArray[np.int16] | None = None
 
 
-def estimate(frame: Pixels, place: Place, others: Sequence[Remembered]) -> Prior:
+def estimate(frame: Picture, place: Place, others: Sequence[Remembered]) -> Prior:
     """Estimate the scene of a frame from others of the same scene.
 
     Args:
-        frame: uint8 H×W×3 RGB.
+        frame: RGB or planes.
         place: where its contents are, down and right, in pixels, as those of the others.
-        others: nearest in time last; fewer than two say nothing.
+        others: nearest in time last, all of the frame's kind; fewer than two say nothing.
     """
+    height, width = size_of(frame)
     moves = [(place[0] - other.down, place[1] - other.right) for other in others]
     if any(max(abs(down), abs(right)) > ALIGNED for down, right in moves):
-        span = MOVING_SPAN - (frame.shape[0] * frame.shape[1] > LARGE)
+        span = MOVING_SPAN - (height * width > LARGE)
         others, moves = others[-span:], moves[-span:]
     if len(others) < 2:
         return no_prior(frame)
-    moved = [aligned(frame, other.pixels, move) for other, move in zip(others, moves, strict=True)]
-    moved = as_bright_as(frame, moved)
+    moved = [beside(frame, other.picture, move) for other, move in zip(others, moves, strict=True)]
+    samples = [
+        other.samples if picture is other.picture else None
+        for picture, other in zip(moved, others, strict=True)
+    ]
+    moved = as_bright_as(frame, moved, samples)
     in_time = [moved[at] for at in sorted(range(len(moved)), key=lambda at: others[at].number)]
     middle, below, low = ranks_for(len(moved), rain_density(in_time))
-    found = ranked(moved, sorted({middle, below, low}))
-    by_rank = dict(zip(sorted({middle, below, low}), found, strict=True))
-    pixels = by_rank[middle]
+    ranks = sorted({middle, below, low})
+    by_rank = dict(zip(ranks, ranked(list(map(bytes_of, moved)), ranks), strict=True))
+    scene = by_rank[middle]
     if below != middle:
-        pixels = _mean(by_rank[middle], by_rank[below])
-    spread = cv2.cvtColor(cv2.subtract(by_rank[middle], by_rank[low]), cv2.COLOR_RGB2GRAY)
-    darker = cv2.cvtColor(cv2.subtract(pixels, frame), cv2.COLOR_RGB2GRAY)
-    lasting = cv2.cvtColor(cv2.subtract(cv2.min(frame, moved[-1]), pixels), cv2.COLOR_RGB2GRAY)
-    brighter = cv2.cvtColor(cv2.subtract(frame, pixels), cv2.COLOR_RGB2GRAY)
-    side = max(9, round(frame.shape[1] * BROAD) | 1)
-    broad = cv2.morphologyEx(brighter, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+        scene = np.asarray(cv2.addWeighted(scene, 0.5, by_rank[below], 0.5, 0), np.uint8)
+    now, last, past = (luma_part(each) for each in (bytes_of(frame), bytes_of(moved[-1]), scene))
+    contrast = contrast_of(frame)
+    spread = brighter(luma_part(by_rank[middle]), luma_part(by_rank[low]))
+    lasting = brighter(np.asarray(cv2.min(now, last), np.uint8), past)
+    side = max(9, round(width * BROAD) | 1)
+    broad = cv2.morphologyEx(brighter(now, past), cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     # What can't be rain, against what the past is merely unsure of.
-    same = cv2.min(cv2.LUT(darker, _DARKER), cv2.LUT(broad, _LASTING))
-    reliability = cv2.multiply(cv2.LUT(spread, _SPREAD), same, scale=1 / 255)
-    reliability = cv2.multiply(reliability, cv2.LUT(lasting, _LASTING), scale=1 / 255)
-    covered = coverage(frame.shape[:2], moves)
+    same = cv2.min(_trust(brighter(past, now), DARKER, contrast), _trust(broad, LASTING, contrast))
+    reliability = cv2.multiply(_trust(spread, SPREAD, contrast), same, scale=1 / 255)
+    reliability = cv2.multiply(reliability, _trust(lasting, LASTING, contrast), scale=1 / 255)
+    covered = coverage((height, width), moves)
     if covered is not None:
         reliability = cv2.multiply(reliability, covered, scale=1 / 255)
     around = _surroundings(np.asarray(reliability, np.uint8))
     confidence = CONFIDENCE[min(len(moved), len(CONFIDENCE) - 1)]
     reliability = cv2.multiply(reliability, around, scale=confidence / 255)
     # Where the scene is another one, the past isn't shown: a network takes any difference for rain.
-    other = (cv2.min(same, around) == 0).view(np.uint8)
-    cv2.copyTo(frame, other, pixels)
-    return Prior(pixels, np.asarray(reliability, np.uint8), len(moved))
+    picture = picture_of(scene, frame)
+    put(frame, (cv2.min(same, around) == 0).view(np.uint8), picture)
+    return Prior(picture, np.asarray(reliability, np.uint8), len(moved))
+
+
+def _trust(levels: cv2.typing.MatLike, ends: tuple[float, float], contrast: float) -> Bytes:
+    """Return 255 up to one level, 0 from another on, and what is between them: uint8 H×W.
+
+    It takes a quarter of the time of a table.
+    """
+    full, none = (end * contrast for end in ends)
+    slope = 255 / (none - full)
+    return np.asarray(cv2.addWeighted(levels, -slope, levels, 0, slope * none), np.uint8)
 
 
 def _falling(from_level: float, to_level: float) -> NDArray[np.uint8]:
     levels = np.arange(256)
     share = np.clip((to_level - levels) / (to_level - from_level), 0, 1)
     return np.asarray(np.rint(255 * share), np.uint8)
-
-
-_SPREAD = _falling(4, 28)
-"""A place whose lower values lie this far apart has something moving in it."""
-_DARKER = _falling(6, 26)
-"""Rain only brightens: a frame that is darker than the past shows something else."""
-
-_LASTING = _falling(8, 30)
-"""Rain is gone in the next frame, and streaks are narrow: what stays brighter for two frames, or is
-brighter in a broad patch, is something else."""
 
 
 def _surroundings(reliability: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -161,7 +190,3 @@ def _surroundings(reliability: NDArray[np.uint8]) -> NDArray[np.uint8]:
     usual = float(np.median(share[::4, ::4]))
     share = cv2.LUT(share, 255 - _falling(usual - MOVING, usual - MOVING / 3))
     return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _mean(a: Pixels, b: Pixels) -> Pixels:
-    return np.asarray(cv2.addWeighted(a, 0.5, b, 0.5, 0), np.uint8)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.inference.past import SPAN, TemporalPrior
 from streamderain.inference.prior import Prior, Remembered, estimate
 
@@ -20,7 +20,7 @@ MAX_LOOKAHEAD = 4
 class _Seen:
     """A frame that is remembered: None where it is damaged; where it is, once that was needed."""
 
-    pixels: Pixels | None
+    picture: Picture | None
     place: Remembered | None = None
     scene: int = -1
 
@@ -51,9 +51,9 @@ def remembered(
         prior = None
         if not frame.corrupt:
             if frame.bypass is None:
-                prior = past.step(frame.pixels)
+                prior = past.step(frame.picture)
             else:
-                past.remember(frame.pixels)
+                past.remember(frame.picture)
         yield frame, prior
 
 
@@ -73,14 +73,14 @@ def _of_both_sides(
     seen: list[_Seen] = []  # the last ones; of those that wait, the frames are kept as well
     waiting: deque[Frame] = deque()
     for frame in frames:
-        seen.append(_Seen(None if frame.corrupt else frame.pixels))
+        seen.append(_Seen(None if frame.corrupt else frame.picture))
         waiting.append(frame)
         if any(item.bypass is None for item in waiting):
             _follow(seen, past)
         while len(waiting) > lookahead:
             yield _given(seen, waiting, lookahead, span)
         fallen = seen[: -(SPAN + lookahead)]
-        if any(item.pixels is not None and item.place is None for item in fallen):
+        if any(item.picture is not None and item.place is None for item in fallen):
             past.reset()  # nobody looked at it: the camera may have turned anywhere
         del seen[: len(fallen)]
     while waiting:
@@ -90,8 +90,8 @@ def _of_both_sides(
 def _follow(seen: list[_Seen], past: TemporalPrior) -> None:
     """Find out where those frames are that nobody needed until now."""
     for item in seen:
-        if item.pixels is not None and item.place is None:
-            item.place, item.scene = past.follow(item.pixels), past.scene
+        if item.picture is not None and item.place is None:
+            item.place, item.scene = past.follow(item.picture), past.scene
 
 
 def _given(
@@ -111,4 +111,4 @@ def _given(
         if other.place is not None and other.scene == here.scene
     ][:span]
     place = here.place.down, here.place.right
-    return frame, estimate(frame.pixels, place, others[::-1])
+    return frame, estimate(frame.picture, place, others[::-1])

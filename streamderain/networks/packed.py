@@ -19,6 +19,8 @@ is the faster one, which is why those are exported plainly.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,7 @@ from streamderain.networks.attention import AttentionDerain
 from streamderain.networks.uint8 import padded
 from streamderain.networks.video import VideoDerain
 
-__all__ = ["DERAINED", "PLACES", "PackedGraph"]
+__all__ = ["DERAINED", "PLACES", "Ends", "PackedGraph", "PlacesGraph", "by_places"]
 
 PLACES = ("places.frame", "places.prior", "places.reliability")
 """What the bytes between the ends are called: the frame's places, and for video the prior's and
@@ -35,7 +37,58 @@ DERAINED = "places.derained"
 """What comes out between the ends."""
 
 
-class PackedGraph(nn.Module):
+@dataclass(frozen=True)
+class Ends:
+    """A network's first and last convolution as a graph of places has them; P pixels a place.
+
+    Attributes:
+        stem: weight O×C×1×1 and bias, of all channels of the places, one part after the other.
+        rain: weight F×I×3×3 and bias, of what is taken off the frame's F channels.
+        trust: the same of the P pixels' trust, and how that is spread to the channels, F×P×1×1;
+            None for pictures.
+    """
+
+    stem: tuple[Tensor, Tensor]
+    rain: tuple[Tensor, Tensor]
+    trust: tuple[Tensor, Tensor, Tensor] | None
+
+
+class PlacesGraph(nn.Module):
+    """What a network computes between its ends: places in, places out.
+
+    Args:
+        network: whose weights are taken; it isn't changed.
+        ends: its ends.
+    """
+
+    def __init__(self, network: AttentionDerain, ends: Ends) -> None:
+        super().__init__()
+        self.network = network
+        self.side = network.config.stride
+        self.video = ends.trust is not None
+        self.stem = _convolution(*ends.stem)
+        # A split of what one convolution gives would be slower than convolutions of their own.
+        self.rain = _convolution(*ends.rain)
+        if ends.trust is not None:
+            weight, bias, spread = ends.trust
+            self.trust = _convolution(weight, bias)
+            self.colours = _convolution(spread)
+
+    def of_places(self, *places: Tensor) -> Tensor:
+        """Return derained places, uint8 N×h×w×F, of those of :data:`PLACES`, uint8 N×h×w×C."""
+        found = self.network.body(self.stem(_planes(torch.cat(places, dim=3))))
+        frame, rain = _planes(places[0]), self.rain(found)
+        if self.video:
+            trust = _planes(places[2]) * torch.sigmoid(self.trust(found))
+            difference = _planes(places[1]) - frame
+            derained = frame - rain + self.colours(trust) * (difference + rain)
+        else:
+            derained = frame - rain
+        levels: Tensor = (derained * 255).round().clamp(0, 255).to(torch.uint8)
+        return levels.permute(0, 2, 3, 1)
+
+
+class PackedGraph(PlacesGraph):
     """A network of the attention family, uint8 N×H×W×C in, N×H×W×3 out, every size free.
 
     Args:
@@ -43,40 +96,23 @@ class PackedGraph(nn.Module):
     """
 
     def __init__(self, network: AttentionDerain) -> None:
-        super().__init__()
-        self.network = network
-        self.side = side = network.config.stride
-        self.video = isinstance(network, VideoDerain)
-        places = side**2
+        places = network.config.stride**2
         stem, head = network.stem, network.head[0]
-        assert isinstance(head, nn.Conv2d) and head.bias is not None
-        self.stem = nn.Conv2d(network.inputs * places, stem.out_channels, 1)
-        # A split of what one convolution gives would be slower than convolutions of their own.
-        self.rain = nn.Conv2d(head.in_channels, 3 * places, 3, padding=1)
-        weight, bias = _by_places(head.weight, places), _by_places(head.bias, places)
-        parts = [_of_places(stem.weight[:, :3])]
-        filled = [
-            (self.rain.weight, weight[:, :3].flatten(0, 1)),
-            (self.rain.bias, bias[:, :3].flatten()),
-            (self.stem.bias, stem.bias),
-        ]
-        if self.video:
-            self.trust = nn.Conv2d(head.in_channels, places, 3, padding=1)
-            self.colours = nn.Conv2d(places, 3 * places, 1, bias=False)
+        assert isinstance(head, nn.Conv2d) and head.bias is not None and stem.bias is not None
+        weight, bias = by_places(head.weight, places), by_places(head.bias, places)
+        parts, trust = [_of_places(stem.weight[:, :3])], None
+        if isinstance(network, VideoDerain):
             parts += [_of_places(stem.weight[:, 3:6]), _of_places(stem.weight[:, 6:])]
-            filled += [
-                (self.trust.weight, weight[:, 3:].flatten(0, 1)),
-                (self.trust.bias, bias[:, 3:].flatten()),
-                (
-                    self.colours.weight,
-                    torch.eye(places).repeat_interleave(3, dim=0)[..., None, None],
-                ),
-            ]
-        filled.append((self.stem.weight, torch.cat(parts, dim=1)[..., None, None]))
-        with torch.no_grad():
-            for into, values in filled:
-                assert into is not None and values is not None
-                into.copy_(values)
+            spread = torch.eye(places).repeat_interleave(3, dim=0)[..., None, None]
+            trust = weight[:, 3:].flatten(0, 1), bias[:, 3:].flatten(), spread
+        super().__init__(
+            network,
+            Ends(
+                stem=(torch.cat(parts, dim=1)[..., None, None], stem.bias),
+                rain=(weight[:, :3].flatten(0, 1), bias[:, :3].flatten()),
+                trust=trust,
+            ),
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the derained frames."""
@@ -95,19 +131,6 @@ class PackedGraph(nn.Module):
         derained: Tensor = pixels[:, :height, :width]
         return derained
 
-    def of_places(self, *places: Tensor) -> Tensor:
-        """Return derained places, uint8 N×h×w×3P, of those of :data:`PLACES`, uint8 N×h×w×C."""
-        found = self.network.body(self.stem(_planes(torch.cat(places, dim=3))))
-        frame, rain = _planes(places[0]), self.rain(found)
-        if self.video:
-            trust = _planes(places[2]) * torch.sigmoid(self.trust(found))
-            difference = _planes(places[1]) - frame
-            derained = frame - rain + self.colours(trust) * (difference + rain)
-        else:
-            derained = frame - rain
-        levels: Tensor = (derained * 255).round().clamp(0, 255).to(torch.uint8)
-        return levels.permute(0, 2, 3, 1)
-
     def _places(self, pixels: Tensor) -> Tensor:
         """Return pixels N×H×W×C as places N×h×w×(s·s·C)."""
         count, rows, columns, channels = pixels.shape
@@ -116,12 +139,23 @@ class PackedGraph(nn.Module):
         return blocks.transpose(2, 3).flatten(3)
 
 
+def _convolution(weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d:
+    """Return a convolution of the same size, with weights O×I×k×k."""
+    outputs, inputs, side, _ = weight.shape
+    made = nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=bias is not None)
+    with torch.no_grad():
+        made.weight.copy_(weight)
+        if bias is not None and made.bias is not None:
+            made.bias.copy_(bias)
+    return made
+
+
 def _planes(places: Tensor) -> Tensor:
     """Return bytes N×h×w×C as floats N×C×h×w from 0 to 1."""
     return (places.float() / 255).permute(0, 3, 1, 2)
 
 
-def _by_places(weight: Tensor, places: int) -> Tensor:
+def by_places(weight: Tensor, places: int) -> Tensor:
     """Return the head's channels, which come by colour (``PixelShuffle``), by place: P×C×..."""
     return weight.reshape(-1, places, *weight.shape[1:]).transpose(0, 1)
 

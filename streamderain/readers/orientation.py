@@ -39,6 +39,11 @@ class Orientation:
             return 270 if self.flip else 90
         return 180 if self.flip else 0
 
+    @property
+    def is_upright(self) -> bool:
+        """Whether the coded picture stands as it is shown."""
+        return not (self.transpose or self.mirror or self.flip)
+
     def upright(self, pixels: Pixels) -> Pixels:
         """Return the picture upright: uint8, H×W×3 or turned W×H×3, C-contiguous."""
         if self.transpose:

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from streamderain.media.opening import choose_video, open_media
-from streamderain.readers.decoding import Picture, TolerantDecoder
+from streamderain.readers.decoding import Decoded, TolerantDecoder
 from streamderain.readers.video import VideoFileReader
 
 __all__ = ["SpanReader"]
@@ -26,6 +26,7 @@ class SpanReader(VideoFileReader):
             span are made of must come after it.
         first: time of the first frame to give, or None for the file's first.
         until: time of the first frame not to give, or None for all.
+        planes: as for a whole file.
 
     All times are in units of the stream's time base.
 
@@ -34,9 +35,15 @@ class SpanReader(VideoFileReader):
     """
 
     def __init__(
-        self, path: Path, *, seek: int | None, first: int | None, until: int | None
+        self,
+        path: Path,
+        *,
+        seek: int | None,
+        first: int | None,
+        until: int | None,
+        planes: bool = False,
     ) -> None:
-        super().__init__(path)
+        super().__init__(path, planes=planes)
         try:
             if seek is not None:
                 self._open_again()
@@ -84,7 +91,7 @@ class SpanReader(VideoFileReader):
         pass
 
 
-def _within(pictures: Iterable[Picture], first: int | None, until: int | None) -> Iterator[Picture]:
+def _within(pictures: Iterable[Decoded], first: int | None, until: int | None) -> Iterator[Decoded]:
     for picture in pictures:
         if picture.pts is not None:
             if until is not None and picture.pts >= until:

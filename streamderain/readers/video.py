@@ -23,13 +23,14 @@ from streamderain.colour import (
     bit_depth,
     colour_of,
     has_alpha,
+    planes_of,
     to_rgb,
 )
 from streamderain.errors import InputError
-from streamderain.frame import Frame, Pixels, SourceFormat
+from streamderain.frame import Frame, Picture, Planes, SourceFormat, size_of
 from streamderain.media.opening import choose_video, open_media
 from streamderain.media.truncation import is_cut_short
-from streamderain.readers.decoding import Picture, TolerantDecoder
+from streamderain.readers.decoding import Decoded, TolerantDecoder
 from streamderain.readers.orientation import Orientation, orientation_of
 from streamderain.readers.timeline import Timeline
 
@@ -60,6 +61,9 @@ class VideoFileReader(ClosesAtExit):
         camera: id given to the frames; None makes one of the file's name.
         start: seconds after the first frame at which to begin, or None for the beginning.
         duration: seconds to read, or None for all.
+        planes: give pictures as they are coded (:class:`~streamderain.picture.Planes`) where that
+            is 4:2:0 in 8 bits, of an even size and upright: nothing is converted for those who
+            don't ask for RGB.
 
     Raises:
         InputError: the file is missing, not readable, no video, or without a single frame.
@@ -72,8 +76,10 @@ class VideoFileReader(ClosesAtExit):
         camera: str | None = None,
         start: float | None = None,
         duration: float | None = None,
+        planes: bool = False,
     ) -> None:
         self._path = Path(path)
+        self._planes = planes
         self._camera = camera or _camera_id(self._path)
         self._start = start or 0.0
         self._duration = None if duration is None else _exactly(duration)
@@ -124,26 +130,26 @@ class VideoFileReader(ClosesAtExit):
     def __iter__(self) -> Iterator[Frame]:
         step = _nominal_step(self._format)
         timeline = Timeline(step, self._time_base)
-        pixels: Pixels | None = None
+        last: Picture | None = None
         session = index = given = 0
         first_pts = None
         ended, complete = True, False
-        for picture in self._locked():
-            fresh = self._pixels(picture)
-            if fresh is None and pixels is None:
+        for decoded in self._locked():
+            fresh = self._picture(decoded)
+            if fresh is None and last is None:
                 continue
-            if fresh is not None and pixels is not None and fresh.shape != pixels.shape:
+            if fresh is not None and last is not None and size_of(fresh) != size_of(last):
                 session, index = session + 1, 0
-            pixels = fresh if fresh is not None else pixels
-            assert pixels is not None
-            pts = timeline.place(picture.pts)
+            last = fresh if fresh is not None else last
+            assert last is not None
+            pts = timeline.place(decoded.pts)
             first_pts = pts if first_pts is None else first_pts
             if self._duration is not None and (
                 (pts - first_pts) * self._time_base >= self._duration
             ):
                 ended, complete = False, True
                 break
-            corrupt = picture.frame is None or picture.frame.is_corrupt
+            corrupt = decoded.frame is None or decoded.frame.is_corrupt
             self._corrupt += corrupt
             yield Frame(
                 camera=self._camera,
@@ -151,8 +157,8 @@ class VideoFileReader(ClosesAtExit):
                 index=index,
                 pts=pts,
                 time_base=self._time_base,
-                duration=(picture.frame.duration or None) if picture.frame else None,
-                pixels=pixels if fresh is not None else pixels.copy(),
+                duration=(decoded.frame.duration or None) if decoded.frame else None,
+                picture=last if fresh is not None else _copied(last),
                 corrupt=corrupt,
             )
             index += 1
@@ -173,7 +179,7 @@ class VideoFileReader(ClosesAtExit):
         with self._lock:
             self._container.close()
 
-    def _from(self, start: float) -> Iterator[Picture]:
+    def _from(self, start: float) -> Iterator[Decoded]:
         """Give the pictures from ``start`` seconds after the first one."""
         origin = self._stream.start_time or 0
         wanted = origin + round(_exactly(start) / self._time_base)
@@ -184,7 +190,7 @@ class VideoFileReader(ClosesAtExit):
             if start <= 0 or picture.pts is None or picture.pts >= wanted:
                 yield picture
 
-    def _locked(self) -> Iterator[Picture]:
+    def _locked(self) -> Iterator[Decoded]:
         """Give the pictures; libav works only while the lock is held."""
         while True:
             with self._lock:
@@ -195,10 +201,14 @@ class VideoFileReader(ClosesAtExit):
                 return
             yield picture
 
-    def _pixels(self, picture: Picture) -> Pixels | None:
-        if picture.frame is None:
+    def _picture(self, decoded: Decoded) -> Picture | None:
+        if decoded.frame is None:
             return None
-        return self._orientation.upright(to_rgb(picture.frame, self._format.colour))
+        if self._planes and self._orientation.is_upright:
+            planes = planes_of(decoded.frame, self._format.colour)
+            if planes is not None:
+                return planes
+        return self._orientation.upright(to_rgb(decoded.frame, self._format.colour))
 
     def _nothing_found(self) -> str:
         if self._start:
@@ -249,6 +259,12 @@ def damage(path: Path, given: int, expected: int | None, *, cut_short: bool) -> 
         f"{path} is {'truncated' if cut_short else 'damaged'}: {given}{about} frames could be "
         "read; copy the file again if there is a whole one"
     )
+
+
+def _copied(picture: Picture) -> Picture:
+    if isinstance(picture, Planes):
+        return replace(picture, samples=picture.samples.copy())
+    return picture.copy()
 
 
 def _camera_id(path: Path) -> str:

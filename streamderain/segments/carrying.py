@@ -138,7 +138,7 @@ def carried_states(
     whole = Carrier(judge, memory, first, carried)
     gates: list[GateState | None] = []
     marks = [span.start for span in spans[1:] if span.start is not None]
-    with SpanReader(source, seek=first.seek, first=first.prime, until=None) as reader:
+    with SpanReader(source, seek=first.seek, first=first.prime, until=None, planes=True) as reader:
         frames = iter(reader)
 
         def noted() -> Iterator[Frame]:

@@ -80,7 +80,7 @@ class Judge:
             return
         self._size = frames[-1].size
         for frame in [f for f in frames if f.size == self._size and not f.corrupt][-2:]:
-            self._gauge.measure(frame.pixels)
+            self._gauge.measure(frame.picture)
         state = self._taken_up
         if state is None:
             return
@@ -108,7 +108,7 @@ class Judge:
         self._waiting.append(frame)
         if frame.corrupt:
             return done + (self.rest() if len(self._waiting) > LONGEST_WAIT else [])
-        sums = self._gauge.measure(frame.pixels)
+        sums = self._gauge.measure(frame.picture)
         if sums is not None:
             self._score = score_of(sums)
             done += map(self._decided, self._waiting[:-1])

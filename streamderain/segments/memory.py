@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.inference.motion import prepare
 from streamderain.inference.past import SPAN, TemporalPrior
 from streamderain.inference.past import _Seen as _Coming
@@ -91,7 +91,7 @@ class MemoryState(_Part):
 @dataclass(slots=True)
 class _Seen:
     pts: int
-    pixels: Pixels | None
+    picture: Picture | None
     known: Remembered | None = None
     scene: int = -1
 
@@ -102,7 +102,7 @@ class _Past(TemporalPrior):
     def numbers(self, times: Mapping[int, int]) -> MemoryState:
         return MemoryState(
             past=tuple(_known(item, times) for item in self._past),
-            coming=tuple(times[id(item.pixels)] for item in self._unseen), gap=self._gap,
+            coming=tuple(times[id(item.picture)] for item in self._unseen), gap=self._gap,
             count=self._count, scene=self.scene, place=self._place, movement=self._movement,
             unrest=self._unrest,
         )  # fmt: skip
@@ -110,7 +110,7 @@ class _Past(TemporalPrior):
     def take_up(self, state: MemoryState, found: Mapping[int, Remembered]) -> None:
         past = [found[item.pts] for item in state.past if item.pts in found]
         self._past.extend(past)
-        self._lumas.extend((prepare(item.pixels), (item.down, item.right)) for item in past)
+        self._lumas.extend((prepare(item.picture), (item.down, item.right)) for item in past)
         if self._lumas:
             self._last = self._lumas[-1][0]
             self._reference = self._without_rain()
@@ -118,8 +118,8 @@ class _Past(TemporalPrior):
         self._place, self._movement = state.place, state.movement
         self._unrest = state.unrest
 
-    def bring(self, pixels: Pixels) -> None:
-        self._unseen.append(_Coming(pixels))
+    def bring(self, picture: Picture) -> None:
+        self._unseen.append(_Coming(picture))
 
 
 class Memory:
@@ -137,7 +137,7 @@ class Memory:
         self._waiting: deque[Frame | bool] = deque()
         """Frames; of those before the state that was taken up, whether they were wanted."""
         self._times: deque[tuple[int, int]] = deque(maxlen=256)
-        """Of the last frames, by the identity of their pixels."""
+        """Of the last frames, by the identity of their pictures."""
 
     @property
     def state(self) -> MemoryState:
@@ -145,7 +145,7 @@ class Memory:
         times = dict(self._times)
         seen = tuple(
             SeenState(
-                pts=item.pts, damaged=item.pixels is None, scene=item.scene,
+                pts=item.pts, damaged=item.picture is None, scene=item.scene,
                 known=None if item.known is None else _known(item.known, times),
             )
             for item in self._seen
@@ -160,30 +160,30 @@ class Memory:
             state: of another memory.
             frames: those of :meth:`MemoryState.frames`, and others; what isn't there is forgotten.
         """
-        pixels = {frame.pts: frame.pixels for frame in frames if frame.pts is not None}
-        self._times.extend((id(array), pts) for pts, array in pixels.items())
+        pictures = {frame.pts: frame.picture for frame in frames if frame.pts is not None}
+        self._times.extend((id(picture), pts) for pts, picture in pictures.items())
         known = [*state.past, *(item.known for item in state.seen if item.known is not None)]
         found = {
-            item.pts: Remembered(pixels[item.pts], *item.place, item.number)
+            item.pts: Remembered(pictures[item.pts], *item.place, item.number)
             for item in known
-            if item.pts in pixels
+            if item.pts in pictures
         }
         self._past.take_up(state, found)
         for pts in state.coming:
-            if pts in pixels:
-                self._past.bring(pixels[pts])
+            if pts in pictures:
+                self._past.bring(pictures[pts])
         for item in state.seen:
-            array = None if item.damaged else pixels.get(item.pts)
-            self._seen.append(_Seen(item.pts, array, found.get(item.pts), item.scene))
+            picture = None if item.damaged else pictures.get(item.pts)
+            self._seen.append(_Seen(item.pts, picture, found.get(item.pts), item.scene))
         self._waiting.extend(state.waiting)
 
     def step(self, frame: Frame) -> list[tuple[Frame, Prior | None]]:
         """Take one more frame; return those that are looked at with it, with their priors."""
         pts = frame.pts or 0
-        self._times.append((id(frame.pixels), pts))
+        self._times.append((id(frame.picture), pts))
         if not self._lookahead:
             return [(frame, self._of_before(frame))]
-        self._seen.append(_Seen(pts, None if frame.corrupt else frame.pixels))
+        self._seen.append(_Seen(pts, None if frame.corrupt else frame.picture))
         self._waiting.append(frame)
         if any(map(_wanted, self._waiting)):
             self._follow()
@@ -191,7 +191,7 @@ class Memory:
         while len(self._waiting) > self._lookahead:
             given += self._given()
         fallen = self._seen[: -(SPAN + self._lookahead)]
-        if any(item.pixels is not None and item.known is None for item in fallen):
+        if any(item.picture is not None and item.known is None for item in fallen):
             self._past.reset()  # nobody looked at it: the camera may have turned anywhere
         del self._seen[: len(fallen)]
         return given
@@ -207,17 +207,17 @@ class Memory:
         if frame.corrupt:
             return None
         if frame.bypass is not None:
-            self._past.remember(frame.pixels)
+            self._past.remember(frame.picture)
         elif self._makes:
-            return self._past.step(frame.pixels)
+            return self._past.step(frame.picture)
         else:
-            self._past.follow(frame.pixels)
+            self._past.follow(frame.picture)
         return None
 
     def _follow(self) -> None:
         for item in self._seen:
-            if item.pixels is not None and item.known is None:
-                item.known, item.scene = self._past.follow(item.pixels), self._past.scene
+            if item.picture is not None and item.known is None:
+                item.known, item.scene = self._past.follow(item.picture), self._past.scene
 
     def _given(self) -> list[tuple[Frame, Prior | None]]:
         index = len(self._seen) - len(self._waiting)
@@ -236,12 +236,12 @@ class Memory:
             if other.known is not None and other.scene == here.scene
         ][:SPAN]
         place = here.known.down, here.known.right
-        return [(frame, estimate(frame.pixels, place, others[::-1]))]
+        return [(frame, estimate(frame.picture, place, others[::-1]))]
 
 
 def _known(item: Remembered, times: Mapping[int, int]) -> Known:
     return Known(
-        pts=times[id(item.pixels)], place=(item.down, item.right), number=item.number
+        pts=times[id(item.picture)], place=(item.down, item.right), number=item.number
     )  # fmt: skip
 
 

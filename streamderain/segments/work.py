@@ -127,7 +127,13 @@ def clean_segment(
     settings, span, path = segment.settings, segment.span, Path(segment.target)
     with ExitStack() as stack:
         reader = stack.enter_context(
-            SpanReader(Path(segment.source), seek=span.seek, first=span.prime, until=span.until)
+            SpanReader(
+                Path(segment.source),
+                seek=span.seek,
+                first=span.prime,
+                until=span.until,
+                planes=True,
+            )
         )
         source = reader.format
         target = PieceWriter(
