@@ -290,6 +290,33 @@ def test_a_job_killed_after_its_target_got_its_name_is_done(clip, backend, momen
     assert not folder.path.exists()
 
 
+@pytest.mark.parametrize("left", [(), ("lock",), ("lock", "00003.nut", "00003.json")])
+def test_a_job_killed_while_it_tidied_up_is_done_and_tidied_up(clip, capsys, left):
+    assert clean(clip) == 0
+    target = clip.with_name("gate.clean.mp4")
+    whole, folder = target.read_bytes(), StateFolder(target)
+    folder.path.mkdir()
+    for name in left:
+        (folder.path / name).touch()
+    assert clean(clip, "--resume") == 0
+    assert "is there already and left as it is" in capsys.readouterr().err
+    assert target.read_bytes() == whole
+    assert not folder.path.exists()
+
+
+def test_a_job_that_begins_is_not_tidied_up(clip, capsys):
+    assert clean(clip) == 0
+    folder = StateFolder(clip.with_name("gate.clean.mp4"))
+    folder.lock()
+    try:
+        assert not folder.is_over()
+        assert clean(clip, "--resume") == 1
+        assert "is being written by another process" in capsys.readouterr().err
+        assert folder.path.exists()
+    finally:
+        folder.remove()
+
+
 def test_a_strange_file_under_the_name_of_the_target_is_never_taken_for_it(clip, backend, capsys):
     target, folder = begin(clip, backend, 5)
     target.write_bytes(b"precious")

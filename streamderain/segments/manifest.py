@@ -305,6 +305,26 @@ class StateFolder:
                 if OURS.fullmatch(path.name) and (not leftovers or path.name.startswith(".")):
                     path.unlink(missing_ok=True)
 
+    def is_over(self) -> bool:
+        """Say whether there is no unfinished job.
+
+        A process that was killed while it removed the folder has left a part of it, without the
+        manifest, which goes first; that is removed.
+        """
+        if not self.path.exists():
+            return True
+        if self.manifest_path.exists():
+            return False
+        try:
+            self.lock()
+        except OutputError:  # somebody begins
+            return False
+        if self.manifest_path.exists():
+            self.unlock()
+            return False
+        self.remove()
+        return True
+
     def remove(self) -> None:
         """Remove the folder with what we have put into it, and let others in."""
         self.clear()
