@@ -42,6 +42,7 @@ __all__ = [
     "is_grey",
     "is_rgb",
     "known_tags",
+    "planes_from_rgb",
     "planes_of",
     "rgb_of",
     "tag",
@@ -232,6 +233,22 @@ def planes_of(frame: VideoFrame, colour: Colour) -> Planes | None:
     if frame.format.name not in PLANAR or frame.width % 2 or frame.height % 2:
         return None
     return Planes(np.ascontiguousarray(frame.to_ndarray(), dtype=np.uint8), colour)
+
+
+def planes_from_rgb(pixels: Pixels, colour: Colour) -> Planes:
+    """Convert RGB to planes, as a camera codes what it sees.
+
+    Args:
+        pixels: uint8 H×W×3, of an even height and width.
+        colour: how the YCbCr shall be meant; not ``rgb``.
+
+    Raises:
+        ValueError: the size is odd.
+    """
+    planes = planes_of(from_rgb(pixels, colour, "yuv420p"), colour)
+    if planes is None:
+        raise ValueError(f"{pixels.shape[1]}x{pixels.shape[0]} has no samples in 4:2:0")
+    return planes
 
 
 def rgb_of(planes: Planes) -> Pixels:

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 
 from streamderain import metrics
 from streamderain.defaults import VIDEO_MODEL
-from streamderain.frame import Pixels
+from streamderain.frame import Pixels, pixels_of
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain_coded
 from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.rain.conditions import Condition, Fog, Infrared, Lamp, Night, Sensor
 from streamderain.readers.scene import SceneReader
@@ -82,8 +82,8 @@ def row_of(name: str, backend: Backend, *, lookahead: int, seed: int) -> Row:
     rainy = [condition.sensor.take(frame.wet, rng) for frame in seen]
     for index, (frame, prior) in enumerate(with_priors(backend, rainy, lookahead)):
         if index == SHOWN:
-            clean = np.asarray(derain(backend, [frame], [prior])[0], np.uint8)
-            return {name: frame, backend.name: clean, "without rain": seen[index].dry}
+            clean = pixels_of(derain_coded(backend, [frame], [prior])[0])
+            return {name: rainy[index], backend.name: clean, "without rain": seen[index].dry}
     raise AssertionError("the shown frame is among them")
 
 

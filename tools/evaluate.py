@@ -25,7 +25,7 @@ from streamderain.errors import InputError, ModelError, UsageError
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain
-from streamderain.models import Score, sha256_of
+from streamderain.models import PLANES, Score, resolve_model, sha256_of
 from streamderain.readers.pictures import read_picture
 from tools.ending import ends_in_a_sentence
 from tools.files import pictures_in, write_whole
@@ -196,11 +196,16 @@ def markdown(result: dict[str, dict[str, Score]]) -> str:
 def open_model(model: str, device: str = "auto", backend: str = "auto") -> Backend:
     """Load a shipped name, an ``.onnx`` file, ``null``, or a ``.pt`` checkpoint of a training.
 
-    A name means the network in floats, whatever the processor; in 8 bits it is judged by its file.
+    A name means the network in floats, whatever the processor; in 8 bits it is judged by its file,
+    ``NAME.planes.int8.onnx`` as ``clean`` runs it: on pictures as codecs hold them.
 
     Raises:
         ModelError: it can't be had.
     """
+    if model.endswith(PLANES):
+        path = Path(model)
+        info = resolve_model(path.name.removesuffix(PLANES), path.parent)
+        return create_backend(info.name, device, "openvino", "int8")
     if model.endswith(".pt"):
         try:
             from tools.training.backend import CheckpointBackend

@@ -32,10 +32,10 @@ from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
 from streamderain.errors import InputError, UsageError
-from streamderain.frame import Pixels
+from streamderain.frame import Pixels, pixels_of
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain_coded
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.past import SPAN
 from streamderain.inference.remembering import MAX_LOOKAHEAD
@@ -172,7 +172,7 @@ def _derained(
 ) -> Iterator[tuple[int, Pixels]]:
     for index, (frame, prior) in enumerate(with_priors(backend, frames, lookahead)):
         if index >= SETTLED:
-            yield index, np.asarray(derain(backend, [frame], [prior])[0], np.uint8)
+            yield index, pixels_of(derain_coded(backend, [frame], [prior])[0])
 
 
 def _psnr(a: Pixels, b: Pixels) -> float:

@@ -19,7 +19,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import groupby, islice, product
 from pathlib import Path
 
@@ -29,12 +28,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain.errors import InputError, UsageError
-from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import VIDEO, Backend
+from streamderain.frame import Pixels, pixels_of
+from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain_coded
 from streamderain.inference.past import TemporalPrior
-from streamderain.inference.remembering import remembered
 from streamderain.models import NULL
 from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.video import VideoFileReader
@@ -42,6 +40,7 @@ from tools.detection import SIZES, SURE, Agreement, Boxes, agreement
 from tools.detectors import Detector, open_detector
 from tools.ending import ends_in_a_sentence
 from tools.evaluate import DRY, open_model
+from tools.evaluate_footage import with_priors
 from tools.files import write_whole
 
 __all__ = [
@@ -206,15 +205,8 @@ def derained(backend: Backend, rainy: Sequence[Pixels]) -> Iterator[Pixels]:
     if backend.name == NULL:
         yield from rainy
         return
-    frames = (
-        Frame("footage", 0, index, index, Fraction(1, 25), pixels)
-        for index, pixels in enumerate(rainy)
-    )
-    if backend.inputs != VIDEO:
-        yield from (derain(backend, [frame.pixels])[0] for frame in frames)
-        return
-    for frame, prior in remembered(frames):
-        yield derain(backend, [frame.pixels], [prior])[0]
+    for picture, prior in with_priors(backend, rainy):
+        yield pixels_of(derain_coded(backend, [picture], [prior])[0])
 
 
 def judge(

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
+from streamderain.colour import planes_from_rgb
 from streamderain.errors import InputError
-from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import VIDEO, Backend
+from streamderain.frame import Colour, Frame, Picture, Pixels, pixels_of
+from streamderain.inference.backend import VIDEO, Backend, takes_planes
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain_coded
 from streamderain.inference.past import SPAN
 from streamderain.inference.prior import Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
@@ -108,7 +109,7 @@ def judge(
         before, moving = past.step(truth)
         if index < SETTLED:
             continue
-        error = metrics.luma(derain(backend, [frame], [prior])[0]) - truth
+        error = metrics.luma(pixels_of(derain_coded(backend, [frame], [prior])[0])) - truth
         for name, where in (("all", slice(None)), ("moving", moving), ("still", ~moving)):
             if (part := error[where]).size:
                 square = max(float((part**2).mean()), 1e-6)
@@ -121,16 +122,22 @@ def judge(
 
 
 def with_priors(
-    backend: Backend, frames: Sequence[Pixels], lookahead: int
-) -> Iterator[tuple[Pixels, Prior | None]]:
-    """Give frames with what their past says of them, where a network looks at it."""
+    backend: Backend, frames: Sequence[Pixels], lookahead: int = 0, span: int = SPAN
+) -> Iterator[tuple[Picture, Prior | None]]:
+    """Give frames with what their past says of them, where a network looks at it.
+
+    They are as the network takes them: as a camera codes them, or as they are.
+    """
+    pictures: Iterable[Picture] = frames
+    if takes_planes(backend):
+        pictures = (planes_from_rgb(frame, Colour()) for frame in frames)
     if backend.inputs != VIDEO:
-        return ((frame, None) for frame in frames)
+        return ((picture, None) for picture in pictures)
     recorded: Iterable[Frame] = (
-        Frame("footage", 0, index, index, Fraction(1, 25), pixels)
-        for index, pixels in enumerate(frames)
+        Frame("footage", 0, index, index, Fraction(1, 25), picture)
+        for index, picture in enumerate(pictures)
     )
-    return ((frame.pixels, prior) for frame, prior in remembered(recorded, lookahead))
+    return ((frame.picture, prior) for frame, prior in remembered(recorded, lookahead, span=span))
 
 
 def table(found: Sequence[FootageScores]) -> str:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,19 +21,19 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import VIDEO, Backend
+from streamderain.frame import Pixels, pixels_of
+from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import derain_coded
 from streamderain.inference.past import SPAN
-from streamderain.inference.prior import Prior
-from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
+from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.models import sha256_of
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers
 from tools.condition_clips import STREAKS_COVER
 from tools.ending import ends_in_a_sentence
 from tools.evaluate import open_model
+from tools.evaluate_footage import with_priors
 from tools.files import write_whole
 from tools.training.data import validation_sets
 
@@ -153,20 +152,13 @@ def judge(backend: Backend, clip: RainyClip, *, lookahead: int = 0, span: int = 
     Raises:
         ModelError: the network failed.
     """
-    frames: Iterable[tuple[Pixels, Prior | None]] = ((frame, None) for frame in clip.rainy)
-    if backend.inputs == VIDEO:
-        recorded = (
-            Frame("clip", 0, index, index, Fraction(1, 25), pixels)
-            for index, pixels in enumerate(clip.rainy)
-        )
-        known = remembered(recorded, lookahead, span=span)
-        frames = ((frame.pixels, prior) for frame, prior in known)
+    frames = with_priors(backend, clip.rainy, lookahead, span)
     errors: dict[str, list[float]] = {"all": [], "moving": [], "still": []}
     shown: list[NDArray[np.float64]] = []
     for index, (frame, prior) in enumerate(frames):
         if index < SETTLED:
             continue
-        luma = metrics.luma(derain(backend, [frame], [prior])[0])
+        luma = metrics.luma(pixels_of(derain_coded(backend, [frame], [prior])[0]))
         error = (luma - metrics.luma(clip.truth.frames[index])) ** 2
         moving = clip.truth.moving[index]
         for name, where in (("all", slice(None)), ("moving", moving), ("still", ~moving)):

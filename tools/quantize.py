@@ -37,7 +37,7 @@ from onnxruntime.quantization import (
 )
 from torch import nn
 
-from streamderain.colour import from_rgb, planes_of
+from streamderain.colour import planes_from_rgb
 from streamderain.errors import ModelError
 from streamderain.frame import Colour
 from streamderain.inference.backend import PICTURE
@@ -191,9 +191,7 @@ def _as_places(packing: Packing, frames: Frames) -> dict[str, Frames]:
     }  # fmt: skip
     for part, places in zip(parts, given.values(), strict=True):
         for frame, into in zip(frames, places, strict=True):
-            coded = planes_of(from_rgb(frame[..., part], Colour(), "yuv420p"), Colour())
-            assert coded is not None, "calibration is of even sizes"
-            packing.pack_planes(coded, into)
+            packing.pack_planes(planes_from_rgb(frame[..., part], Colour()), into)
     if channels > PICTURE:
         given[PLACES[2]] = np.empty((count, *grid, side**2), np.uint8)
         for frame, into in zip(frames, given[PLACES[2]], strict=True):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from streamderain.colour import encoding_colour, from_rgb, planes_of
+from streamderain.colour import encoding_colour, planes_from_rgb
 from streamderain.frame import Frame, Picture, Pixels, SourceFormat
 from streamderain.readers.scene import SceneReader
 from streamderain.writers.video import VideoFileWriter
@@ -67,8 +67,7 @@ class Footage:
     def _coded(self, pixels: Pixels) -> Picture:
         if self.format.pixel_format != CODED:
             return pixels
-        colour = self.format.colour
-        return planes_of(from_rgb(pixels, colour, CODED), colour) or pixels
+        return planes_from_rgb(pixels, self.format.colour)
 
     def writer(self, target: Path, device: str = "cpu") -> VideoFileWriter:
         """Open a file for such frames, as ``clean`` encodes them.
