@@ -52,7 +52,7 @@ from streamderain.networks.video import VideoDerain
 from tools.ending import ends_in_a_sentence
 from tools.export_onnx import IR_VERSION, TERMS, to_onnx
 from tools.files import write_whole
-from tools.quantized_graph import leave_unrounded, name_places, take_bytes
+from tools.quantized_graph import leave_unrounded, name_places, shuffle_by_pixel, take_bytes
 from tools.training.data import Mixture, PatchSampler, load_pictures
 from tools.training.video import ClipSampler
 
@@ -126,6 +126,7 @@ def quantize(
         plain = to_onnx(network, properties, PackedGraph(network))
         name_places(plain)
         given = [{"frames": batch} for batch in frames]
+    shuffle_by_pixel(plain)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(plain, source)

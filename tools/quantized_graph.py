@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from streamderain.networks.packed import DERAINED, PLACES
 
-__all__ = ["leave_unrounded", "name_places", "take_bytes"]
+__all__ = ["leave_unrounded", "name_places", "shuffle_by_pixel", "take_bytes"]
 
 SCALE, ZERO = "level", "black"
 """What a byte counts, 1/255, and the byte that counts 0."""
@@ -38,6 +38,27 @@ def name_places(model: onnx.ModelProto) -> None:
     (turned,) = (n for n in graph.node if narrowed.output[0] in n.input)
     names[turned.output[0]] = DERAINED
     _rename(graph, names)
+
+
+def shuffle_by_pixel(model: onnx.ModelProto) -> None:
+    """Let what is shuffled into 2×2 pixels come pixel by pixel instead of channel by channel.
+
+    Bytes lie channel by channel in memory, so that then whole rows of them are copied: a third of
+    the time in OpenVINO.
+    """
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    made = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type != "DepthToSpace":
+            continue
+        (mode,) = (attribute for attribute in node.attribute if attribute.name == "mode")
+        (size,) = (attribute.i for attribute in node.attribute if attribute.name == "blocksize")
+        mode.s = b"DCR"
+        for name in made[node.input[0]].input[1:]:
+            values = numpy_helper.to_array(weights[name])
+            by_channel = values.reshape(-1, size**2, *values.shape[1:])
+            by_pixel = by_channel.swapaxes(0, 1).reshape(values.shape)
+            weights[name].CopyFrom(numpy_helper.from_array(by_pixel.copy(), name))
 
 
 def leave_unrounded(model: onnx.ModelProto, given_by: set[str]) -> None:
