@@ -43,8 +43,12 @@ KINDS = {
         "every rain, picture by picture; the good one", "offline on a CPU, small GPUs live",
         precision="bf16",
     ),
+    "video-xxs": Kind(
+        "every rain, by a camera's last frames; the very fastest, coarse where things move",
+        "real time on a CPU", "ours, cut out of `video-xs`; `docs/temporal.md`", "bf16",
+    ),
     "video-xs": Kind(
-        "every rain, by a camera's last frames; the fastest, coarse where things move",
+        "every rain, by a camera's last frames; very fast, coarse where things move",
         "real time on a CPU", "ours, cut out of `video-xs-wide`; `docs/temporal.md`", "bf16",
     ),
     "video-s": Kind(

@@ -7,7 +7,9 @@ Kanade, 1981) with weights that leave out what doesn't fit: rain, and what moves
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -17,6 +19,9 @@ from streamderain.frame import Picture
 from streamderain.inference.pictures import contrast_of, in_full, luma_of
 
 __all__ = ["Luma", "Movement", "changed", "measure", "prepare", "prepare_small"]
+
+Samples = tuple[NDArray[np.float32], ...]
+"""Brightness before and now, and the gradients down and right, of as many places each."""
 
 COARSE_WIDTH = 160
 BLOCKS_WIDTH = 16
@@ -114,9 +119,8 @@ def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) ->
         # From so near, the same is found.
         if all(max(abs(down - a), abs(right - b)) > NEARBY for a, b in starts):
             starts.append((down, right))
-    best = min(
-        (_refine(before.fine, now.fine, start) for start in starts), key=lambda found: found[2]
-    )
+    samples = cache(partial(_samples, before.fine, now.fine))  # starts and steps ask for the same
+    best = min((_refine(samples, start) for start in starts), key=lambda found: found[2])
     down, right, _ = best
     return Movement(down * now.reduction, right * now.reduction)
 
@@ -161,14 +165,14 @@ def _coarse(before: Luma, now: Luma) -> tuple[float, float]:
 
 
 def _refine(
-    before: NDArray[np.float32], now: NDArray[np.float32], start: tuple[float, float]
+    samples_at: Callable[[int, int], Samples | None], start: tuple[float, float]
 ) -> tuple[float, float, float]:
     """Improve a shift; return it and the robust difference that stays, the smaller the better."""
     down, right = start
     cost = np.inf
     best = (0.0, 0.0, np.inf)
     for _ in range(STEPS + 1):
-        samples = _samples(before, now, round(down), round(right))
+        samples = samples_at(round(down), round(right))
         if samples is None:
             break
         old, new, gy, gx = samples
@@ -190,7 +194,7 @@ def _refine(
 
 def _samples(
     before: NDArray[np.float32], now: NDArray[np.float32], down: int, right: int
-) -> tuple[NDArray[np.float32], ...] | None:
+) -> Samples | None:
     """Return brightness before and now at a grid of places, and the gradients there."""
     height, width = now.shape
     top, bottom = max(1, 1 + down), min(height - 1, height - 1 + down)
