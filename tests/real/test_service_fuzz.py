@@ -47,7 +47,7 @@ def described(running):
     return schemathesis.openapi.from_url(f"{running.url}{API}/openapi.json")
 
 
-def fuzz(described, method, path, judge, examples=15):
+def fuzz(described, method, path, judge, examples=10):
     """Let a function judge many requests of one operation."""
 
     @settings(
