@@ -14,7 +14,7 @@ from streamderain.defaults import PICTURE_MODEL, VIDEO_MODEL
 from streamderain.errors import Interrupted, StreamderainError, UsageError
 from streamderain.frame import SourceFormat
 from streamderain.framemap import FrameMap, MappedWriter
-from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.backend import VIDEO, Backend, planes_sha256_of
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import Derainer
 from streamderain.inference.gate import GateConfig
@@ -201,7 +201,8 @@ def model_report(backend: Backend) -> ModelReport:
     """Return what a report says of a network."""
     return ModelReport(
         name=backend.name, sha256=sha256_of(backend.model), device=backend.device,
-        runtime=backend.runtime, notes=list(backend.notes),
+        runtime=backend.runtime, planes_sha256=planes_sha256_of(backend),
+        notes=list(backend.notes),
     )  # fmt: skip
 
 

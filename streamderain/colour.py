@@ -27,6 +27,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from streamderain.picture import Colour, Pixels, Planes
 
 if TYPE_CHECKING:
+    from av.video.plane import VideoPlane
     from numpy.typing import NDArray
 
 __all__ = [
@@ -228,9 +229,12 @@ def planes_of(frame: VideoFrame, colour: Colour) -> Planes | None:
         colour: how its YCbCr is meant; see :func:`colour_of`.
 
     Returns:
-        A copy, or None where the frame is of another format, or of an odd size.
+        A copy, or None where the frame is of another format or range, or of an odd size.
     """
-    if frame.format.name not in PLANAR or frame.width % 2 or frame.height % 2:
+    name = frame.format.name
+    if name not in PLANAR or frame.width % 2 or frame.height % 2:
+        return None
+    if name.startswith("yuvj") and colour.range != "pc":  # another range than the first frame's
         return None
     return Planes(np.ascontiguousarray(frame.to_ndarray(), dtype=np.uint8), colour)
 
@@ -287,8 +291,10 @@ def from_rgb(pixels: Pixels, colour: Colour, pixel_format: str) -> VideoFrame:
     if is_grey(pixel_format):
         frame = _grey_from_rgb(pixels, colour)
     else:
-        # It is only read: nothing needs a copy.
-        frame = VideoFrame.from_numpy_buffer(pixels, format="rgb24").reformat(
+        # It is only read, so nothing needs a copy; but swscale reads rows to their sixteenth pixel.
+        whole = pixels.shape[1] % 16 == 0
+        given = VideoFrame.from_numpy_buffer if whole else VideoFrame.from_ndarray
+        frame = given(pixels, format="rgb24").reformat(
             format=pixel_format,
             src_colorspace=_swscale_matrix(colour, pixels.shape[0]),
             dst_colorspace=_swscale_matrix(colour, pixels.shape[0]),
@@ -312,10 +318,8 @@ def _without_siting(frame: VideoFrame) -> VideoFrame:
         return frame
     plain = VideoFrame(frame.width, frame.height, form.name)
     for source, target in zip(frame.planes, plain.planes, strict=True):
-        rows = np.frombuffer(memoryview(source), np.uint8).reshape(source.height, source.line_size)
-        room = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, target.line_size)
         used = min(source.line_size, target.line_size)
-        room[:, :used] = rows[:, :used]
+        _rows(target)[:, :used] = _rows(source)[:, :used]
     return plain
 
 
@@ -326,9 +330,13 @@ def _frame_of(planes: Planes) -> VideoFrame:
         return VideoFrame.from_numpy_buffer(planes.samples, format="yuv420p")
     frame = VideoFrame(width, height, "yuv420p")
     for part, plane in zip((planes.luma, *planes.chroma), frame.planes, strict=True):
-        room = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        room[:, : part.shape[1]] = part
+        _rows(plane)[:, : part.shape[1]] = part
     return frame
+
+
+def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
+    """Return a plane's memory, uint8 H×L, of which the first of L bytes are the samples."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
 
 
 def _plain_to_rgb(frame: VideoFrame, colour: Colour) -> Pixels:

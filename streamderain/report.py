@@ -17,6 +17,8 @@ class ModelReport(_Report):
     Attributes:
         name: as the command line knows it.
         sha256: of the file in hexadecimal; none for ``null``.
+        planes_sha256: of the file that runs in its place where a video's pictures are YCbCr in
+            4:2:0; none where they are converted for the other one.
         device: what it ran on.
         runtime: what ran it.
         notes: what there is to know of that, such as a GPU that could not be used.
@@ -26,6 +28,7 @@ class ModelReport(_Report):
     sha256: str | None
     device: str
     runtime: str
+    planes_sha256: str | None = None
     notes: list[str] = Field(default_factory=list)
 
 

@@ -1,6 +1,7 @@
 """Pictures as codecs hold them: read, judged, remembered, derained and written without RGB."""
 
 import dataclasses
+import mmap
 
 import av
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from streamderain import metrics
 from streamderain.clean import CleanOptions
 from streamderain.cli import main
-from streamderain.colour import from_planes
+from streamderain.colour import from_planes, from_rgb, planes_of
 from streamderain.errors import ModelMemoryError
 from streamderain.frame import Colour, Planes, pixels_of
 from streamderain.inference.backend import NullBackend, takes_planes
@@ -19,6 +20,7 @@ from streamderain.inference.exposure import as_bright_as
 from streamderain.inference.gauge import RainGauge
 from streamderain.inference.grey import is_grey
 from streamderain.inference.past import TemporalPrior
+from streamderain.inference.pictures import put
 from streamderain.inference.prior import Prior
 from streamderain.readers.scene import SceneReader
 from streamderain.readers.span import SpanReader
@@ -101,6 +103,31 @@ def test_a_segment_is_read_as_planes_too(tmp_path):
     clip = make_clip(tmp_path / "a.mp4", frames=3)
     with SpanReader(clip, seek=None, first=None, until=None, planes=True) as reader:
         assert all(isinstance(frame.picture, Planes) for frame in reader)
+
+
+def test_a_frame_of_another_range_than_the_first_one_is_converted():
+    frame = av.VideoFrame.from_ndarray(coded(picture(48, 64)).samples, format="yuvj420p")
+    assert planes_of(frame, Colour("bt709", "tv")) is None, "it says full range by its name"
+    assert planes_of(frame, Colour("bt709", "pc")) is not None
+
+
+def test_chroma_is_copied_wherever_luma_is():
+    there, here = (Planes(np.full((6, 4), level, np.uint8), Colour()) for level in (200, 100))
+    where = np.zeros((4, 4), np.uint8)
+    where[1, 3] = 1
+    put(there, where, here)
+    assert here.luma[1, 3] == 200
+    assert [part.tolist() for part in here.chroma] == [[[100, 200], [100, 100]]] * 2
+
+
+@pytest.mark.parametrize("width", [16, 18, 34, 50])
+def test_rows_of_any_width_are_converted_from_memory_that_ends_with_them(width):
+    memory = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    pixels = picture(20, width)
+    tail = np.frombuffer(memory, np.uint8)[mmap.PAGESIZE - pixels.size : mmap.PAGESIZE]
+    tail[:] = pixels.ravel()
+    made = from_rgb(tail.reshape(pixels.shape), Colour(), "yuv444p")
+    assert np.array_equal(made.to_ndarray(), from_rgb(pixels, Colour(), "yuv444p").to_ndarray())
 
 
 def test_planes_that_mean_something_else_than_the_encoder_are_converted():

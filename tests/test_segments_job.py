@@ -290,7 +290,10 @@ def test_a_job_killed_after_its_target_got_its_name_is_done(clip, backend, momen
     assert not folder.path.exists()
 
 
-@pytest.mark.parametrize("left", [(), ("lock",), ("lock", "00003.nut", "00003.json")])
+@pytest.mark.parametrize(
+    "left",
+    [("over.json",), ("lock", "over.json"), ("lock", "00003.nut", "00003.json", "over.json")],
+)
 def test_a_job_killed_while_it_tidied_up_is_done_and_tidied_up(clip, capsys, left):
     assert clean(clip) == 0
     target = clip.with_name("gate.clean.mp4")
@@ -304,17 +307,35 @@ def test_a_job_killed_while_it_tidied_up_is_done_and_tidied_up(clip, capsys, lef
     assert not folder.path.exists()
 
 
-def test_a_job_that_begins_is_not_tidied_up(clip, capsys):
+@pytest.mark.parametrize("left", [(), ("lock",), ("lock", "00003.nut")])
+def test_a_job_killed_before_its_manifest_is_not_taken_for_a_done_one(clip, capsys, left):
+    assert clean(clip) == 0
+    target = clip.with_name("gate.clean.mp4")
+    whole, folder = target.read_bytes(), StateFolder(target)
+    for words, code, found in (([], 1, b"an old one"), (["--overwrite"], 0, whole)):
+        folder.path.mkdir(exist_ok=True)
+        for name in left:
+            (folder.path / name).touch()
+        target.write_bytes(b"an old one")
+        assert clean(clip, "--resume", *words) == code
+        assert target.read_bytes() == found
+    assert "already exists" in capsys.readouterr().err
+    assert not folder.path.exists()
+
+
+def test_a_job_that_another_process_tidies_up_is_left_to_it(clip, capsys):
     assert clean(clip) == 0
     folder = StateFolder(clip.with_name("gate.clean.mp4"))
     folder.lock()
+    (folder.path / "over.json").touch()
     try:
-        assert not folder.is_over()
+        assert not StateFolder(clip.with_name("gate.clean.mp4")).tidy_up()
         assert clean(clip, "--resume") == 1
         assert "is being written by another process" in capsys.readouterr().err
         assert folder.path.exists()
     finally:
         folder.remove()
+    assert not folder.path.exists()
 
 
 def test_a_strange_file_under_the_name_of_the_target_is_never_taken_for_it(clip, backend, capsys):

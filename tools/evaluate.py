@@ -25,6 +25,7 @@ from streamderain.errors import InputError, ModelError, UsageError
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
 from streamderain.inference.derainer import derain
+from streamderain.inference.openvino import OpenVinoBackend
 from streamderain.models import PLANES, Score, resolve_model, sha256_of
 from streamderain.readers.pictures import read_picture
 from tools.ending import ends_in_a_sentence
@@ -205,7 +206,10 @@ def open_model(model: str, device: str = "auto", backend: str = "auto") -> Backe
     if model.endswith(PLANES):
         path = Path(model)
         info = resolve_model(path.name.removesuffix(PLANES), path.parent)
-        return create_backend(info.name, device, "openvino", "int8")
+        reduced = info.in_eight_bits()
+        if reduced is None or reduced.for_planes() is None:
+            raise ModelError(f"the card of {info.name} says nothing of {path.name}")
+        return OpenVinoBackend(reduced)
     if model.endswith(".pt"):
         try:
             from tools.training.backend import CheckpointBackend

@@ -116,7 +116,7 @@ def _models() -> dict[str, Any]:
     """Compare each shipped network, its card and its weights."""
     from streamderain.defaults import LIVE_MODEL, PICTURE_MODEL, VIDEO_MODEL
     from streamderain.errors import ModelError
-    from streamderain.models import INT8, models_folder, read_card, sha256_of_file
+    from streamderain.models import INT8, PLANES, models_folder, read_card, sha256_of_file
 
     folder = models_folder()
     names = {
@@ -128,7 +128,7 @@ def _models() -> dict[str, Any]:
     cheapest: tuple[float, str | None] = (float("inf"), None)
     for name in sorted({*names, VIDEO_MODEL, PICTURE_MODEL, LIVE_MODEL}):
         graph, weights = folder / f"{name}.onnx", folder / f"{name}.safetensors"
-        eight_bits = folder / f"{name}{INT8}"
+        eight_bits, planes = folder / f"{name}{INT8}", folder / f"{name}{PLANES}"
         try:
             card = read_card(folder / f"{name}.md")
             trouble = ""
@@ -138,6 +138,12 @@ def _models() -> dict[str, Any]:
                 trouble = f"{weights.name} is not the file that its card describes"
             elif card.int8 is not None and sha256_of_file(eight_bits) != card.int8.sha256:
                 trouble = f"{eight_bits.name} is not the file that its card describes"
+            elif (
+                card.int8 is not None
+                and card.int8.planes_sha256 is not None
+                and sha256_of_file(planes) != card.int8.planes_sha256
+            ):
+                trouble = f"{planes.name} is not the file that its card describes"
             else:
                 cheapest = min(cheapest, (card.macs_per_pixel, name))
         except ModelError as error:
@@ -150,12 +156,21 @@ def _run(model: str, device: str, backend: str) -> dict[str, Any]:
     """Load a network and run it on a tiny picture without rain, which must come back as it was."""
     import numpy as np
 
+    from streamderain.colour import planes_from_rgb
+    from streamderain.frame import Colour
+    from streamderain.inference.backend import takes_planes
     from streamderain.inference.create import create_backend
+    from streamderain.inference.prior import Prior
 
     with create_backend(model, device, backend) as network:
         frame = _tiny(network.inputs)
         cleaned = network.run(frame)
         wrong = float(np.abs(cleaned.astype(int) - frame[..., :3]).mean())
+        if takes_planes(network):
+            coded = planes_from_rgb(frame[0, ..., :3], Colour())
+            known = Prior(coded, np.full(coded.size, 255, np.uint8))
+            (derained,) = network.run_planes([coded], [known])
+            wrong = max(wrong, float(np.abs(derained.luma.astype(int) - coded.luma).mean()))
         if wrong > WRONG_LEVELS:
             raise ArithmeticError(
                 f"a picture without rain came back {wrong:.0f} levels away from what it was"

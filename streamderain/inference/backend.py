@@ -21,6 +21,7 @@ __all__ = [
     "NullBackend",
     "TakesApart",
     "TakesPlanes",
+    "planes_sha256_of",
     "takes_apart",
     "takes_planes",
 ]
@@ -135,6 +136,12 @@ class TakesPlanes(Backend, Protocol):
 def takes_planes(backend: Backend) -> TypeGuard[TakesPlanes]:
     """Say whether a backend is faster where pictures are not converted to RGB."""
     return bool(getattr(backend, "takes_planes", False))
+
+
+def planes_sha256_of(backend: Backend) -> str | None:
+    """Return the SHA-256 of the file that runs where pictures are given as codecs hold them."""
+    card = backend.model.card
+    return card.int8.planes_sha256 if takes_planes(backend) and card and card.int8 else None
 
 
 class NullBackend(ClosesAtExit):

@@ -7,7 +7,7 @@ from streamderain.hardware import features_here
 from streamderain.inference.backend import Backend, NullBackend
 from streamderain.inference.cuda import cuda_is_built_in, open_onnx
 from streamderain.inference.precision import check_precision, multiplies_bytes
-from streamderain.models import NULL, ModelInfo, resolve_model
+from streamderain.models import NULL, PLANES, ModelInfo, resolve_model
 
 __all__ = ["BACKENDS", "DEVICES", "create_backend"]
 
@@ -43,6 +43,11 @@ def create_backend(
     if info.path is None:
         assert info.name == NULL
         return NullBackend()
+    if info.path.name.endswith(PLANES):
+        raise ModelError(
+            f"{info.path} is a part of a network, for pictures as codecs hold them; name the "
+            "network itself"
+        )
     pytorch_file = info.path.suffix == ".safetensors"
     if pytorch_file and backend in ("onnx", "openvino", "tensorrt"):
         raise ModelError(f"{info.path} is for PyTorch; leave --backend {backend} out")
@@ -87,6 +92,8 @@ def _in_precision(info: ModelInfo, precision: str) -> ModelInfo:
     found = info.in_eight_bits()
     if found is None and precision == "int8":
         raise ModelError(f"{info.name} isn't shipped in 8 bits; leave --precision int8 out")
+    if found is not None:
+        found.for_planes()  # a runtime that can't load it would only be passed over
     return found or info
 
 

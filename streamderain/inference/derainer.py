@@ -100,8 +100,12 @@ def derain_coded(
     if takes_planes(backend) and len(planes) == len(pictures):
         portion = portions.choose(len(planes), *planes[0].size)
         if portion.frames == len(planes) and portion.plan.count == 1:
-            with contextlib.suppress(ModelMemoryError):  # then it is tried in portions
+            try:
                 derained = backend.run_planes(planes, given_priors(backend.inputs, planes, priors))
+            except ModelMemoryError:  # then it is tried in portions, and they are not again
+                portions.failed(portion)
+            else:
+                portions.fitted(portion)
                 greyed_planes(derained, planes)
                 return derained
     return list(derain(backend, *in_rgb(pictures, priors), portions))

@@ -66,11 +66,6 @@ class OpenVinoBackend(ClosesAtExit):
         self.precision = precision
         self._network = OpenVinoNetwork(self._library, info, precision, threads)
         signature = self._network.signature
-        if signature.planes:
-            raise ModelError(
-                f"{info.path} is a part of a network, for pictures as codecs hold them; name the "
-                "network"
-            )
         self._packing, self.inputs = signature.packing, signature.inputs
         self.takes_apart = self._packing is not None
         planes = info.for_planes() if is_int8(info) else None

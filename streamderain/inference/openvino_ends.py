@@ -26,8 +26,8 @@ DERAINED = "places.derained"
 """Names of tensors between the ends, as ``networks/packed.py`` has them: PyTorch isn't needed
 here."""
 
-PLANAR = 1.5
-"""Bytes of planes for each pixel."""
+PLANES_BYTES = 1.5
+"""Of planes for each pixel."""
 
 MULTIPLE = "multiple"
 """Of the graph's metadata: what the sides of its frames are filled up to."""
@@ -71,7 +71,7 @@ def signature_of(info: ModelInfo, graph: Any) -> Signature:
     path = ["framework", MULTIPLE]
     if {end.any_name for end in graph.outputs} == {DERAINED} and graph.has_rt_info(path):
         channels = graph.outputs[0].partial_shape[3].get_length()
-        side = round((channels / PLANAR) ** 0.5)
+        side = round((channels / PLANES_BYTES) ** 0.5)
         packing = Packing(side, int(str(graph.get_rt_info(path).value)))
         return Signature(VIDEO if len(graph.inputs) > 1 else PICTURE, packing, planes=True)
     inputs = check_signature(info, list(map(_end, graph.inputs)), list(map(_end, graph.outputs)))
@@ -229,7 +229,7 @@ class PlanesFeed:
         self.count = len(pictures)
         self.result = [Planes(np.empty_like(p.samples), p.colour) for p in pictures]
         self._grid = packing.grid(*pictures[0].size)
-        self._channels = round(PLANAR * packing.side**2)
+        self._channels = round(PLANES_BYTES * packing.side**2)
         self.refused: tuple[int, ...] | None = None
 
     def shapes(self, count: int) -> list[tuple[int, ...]]:

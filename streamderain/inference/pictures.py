@@ -89,6 +89,7 @@ def put(source: Picture, where: Bytes, into: Picture) -> None:
         return
     assert isinstance(into, Planes)
     cv2.copyTo(source.luma, where, into.luma)
-    coarse = np.ascontiguousarray(where[::2, ::2])
+    rows = where[::2] | where[1::2]  # where one of 2×2 pixels is copied, so is their chroma
+    coarse = rows[:, ::2] | rows[:, 1::2]
     for one, other in zip(source.chroma, into.chroma, strict=True):
         cv2.copyTo(one, coarse, other)

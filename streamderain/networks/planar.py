@@ -11,8 +11,9 @@ rounded once instead of three times, and the trust of 2×2 pixels is averaged be
 chroma, not after. On average that is 0.2 levels of luma and 0.05 of chroma.
 
 The weights are those of BT.709 in limited range. Other matrices differ in how much colour their
-chroma means, which the network sees as a more or less colourful picture; what it gives back is
-meant as what it got.
+chroma means, and a full range in contrast, by a sixth: the network sees a more or less colourful
+picture, and what it gives back is meant as what it got. Of heavy rain on the drawn street it takes
+as much off, within 0.14 dB, with BT.601 and BT.2020 and in either range.
 """
 
 from __future__ import annotations

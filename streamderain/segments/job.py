@@ -19,7 +19,7 @@ from typing import Self
 from streamderain.errors import Interrupted, OutputError, StreamderainError
 from streamderain.frame import SourceFormat
 from streamderain.framemap import FrameMap
-from streamderain.inference.backend import Backend
+from streamderain.inference.backend import Backend, planes_sha256_of
 from streamderain.media.scanning import Scan, scan
 from streamderain.models import sha256_of
 from streamderain.readers.video import VideoFileReader, damage
@@ -52,7 +52,7 @@ def model_identity(backend: Backend | ModelIdentity) -> ModelIdentity:
         return backend
     return ModelIdentity(
         name=backend.name, sha256=sha256_of(backend.model), device=backend.device,
-        runtime=backend.runtime,
+        runtime=backend.runtime, planes_sha256=planes_sha256_of(backend),
     )  # fmt: skip
 
 

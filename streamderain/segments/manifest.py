@@ -33,6 +33,9 @@ FORMAT = 1
 SAMPLES, SAMPLE_BYTES = 16, 65536
 """Parts of a source that are looked at to tell whether it is the same: all of it takes too long."""
 
+OVER = "over.json"
+"""The manifest of a job that is over, while its folder is removed; it goes last."""
+
 OURS = re.compile(r"(manifest|delivering)\.json|\d{5}\.(nut|json)|\..+\.part-\d+(-\d+)?")
 """Names of the files that we put into the folder; no other is ever removed."""
 
@@ -61,13 +64,15 @@ class ModelIdentity(_Part):
     """Which network, and what it runs on.
 
     Attributes:
-        name, sha256, device, runtime: as in :class:`~streamderain.report.ModelReport`.
+        name, sha256, device, runtime, planes_sha256: as in
+            :class:`~streamderain.report.ModelReport`.
     """
 
     name: str
     sha256: str | None
     device: str
     runtime: str
+    planes_sha256: str | None = None
 
 
 class Manifest(BaseModel):
@@ -132,7 +137,7 @@ def differences(found: Manifest, now: Manifest) -> str | None:
         return f"the source {now.source.name} has changed since"
     if found.model.name != now.model.name:
         return f"it was begun with the model {found.model.name}, not {now.model.name}"
-    if found.model.sha256 != now.model.sha256:
+    if _files_of(found.model) != _files_of(now.model):
         return f"the file of the model {now.model.name} is another one than then"
     was, now_is = (f"{m.model.runtime} on {m.model.device}" for m in (found, now))
     if was != now_is:
@@ -301,39 +306,51 @@ class StateFolder:
             leftovers: only the temporary files of a process that was killed.
         """
         with contextlib.suppress(OSError):
-            for path in sorted(self.path.iterdir(), key=lambda path: path.name != "manifest.json"):
+            for path in sorted(self.path.iterdir(), key=_when_to_go):
                 if OURS.fullmatch(path.name) and (not leftovers or path.name.startswith(".")):
                     path.unlink(missing_ok=True)
 
-    def is_over(self) -> bool:
-        """Say whether there is no unfinished job.
+    def tidy_up(self) -> bool:
+        """Remove what a process has left that was killed while it removed the folder.
 
-        A process that was killed while it removed the folder has left a part of it, without the
-        manifest, which goes first; that is removed.
+        Returns:
+            Whether there is no unfinished job then.
         """
         if not self.path.exists():
             return True
-        if self.manifest_path.exists():
+        if not (self.path / OVER).exists():
             return False
         try:
             self.lock()
-        except OutputError:  # somebody begins
+        except OutputError:  # somebody else is at it
             return False
-        if self.manifest_path.exists():
-            self.unlock()
-            return False
-        self.remove()
-        return True
+        over = (self.path / OVER).exists() and not self.manifest_path.exists()
+        if over:
+            self.remove()
+        self.unlock()
+        return over
 
     def remove(self) -> None:
         """Remove the folder with what we have put into it, and let others in."""
+        with contextlib.suppress(OSError):  # from now on there is no job, whatever becomes of us
+            self.manifest_path.rename(self.path / OVER)
         self.clear()
         if os.name == "nt":  # an open file can't be removed there
             self.unlock()
         with contextlib.suppress(OSError):
             (self.path / "lock").unlink(missing_ok=True)
+            (self.path / OVER).unlink(missing_ok=True)
             self.path.rmdir()
         self.unlock()
+
+
+def _files_of(model: ModelIdentity) -> tuple[str | None, str | None]:
+    return model.sha256, model.planes_sha256
+
+
+def _when_to_go(path: Path) -> bool:
+    """Sort the manifest in front: what is left without it is worth nothing."""
+    return path.name != "manifest.json"
 
 
 def _locked(descriptor: int) -> bool:

@@ -162,7 +162,7 @@ def is_there(job: Job) -> bool:
 
 def _is_there(place: Place) -> bool:
     if isinstance(place, Path):
-        return place.exists() and StateFolder(place).is_over()
+        return place.exists() and StateFolder(place).tidy_up()
     store = Store(place)
     begun = place.with_name(f"{place.name}.streamderain") / "manifest.json"
     return store.info(place) is not None and store.info(begun) is None
