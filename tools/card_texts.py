@@ -44,7 +44,7 @@ KINDS = {
         precision="bf16",
     ),
     "video-xxs": Kind(
-        "every rain, by a camera's last frames; the very fastest, coarse where things move",
+        "every rain, by a camera's last frames; the very fastest, for cameras that stand",
         "real time on a CPU", "ours, cut out of `video-xs`; `docs/temporal.md`", "bf16",
     ),
     "video-xs": Kind(
