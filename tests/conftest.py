@@ -21,7 +21,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-ALONE = {"test_control_stress", "test_live_service", "test_ray_live", "test_service_viewers"}
+ALONE = {
+    "test_control_stress", "test_live_service", "test_ray_live", "test_service_viewers",
+    "test_soak",
+}  # fmt: skip
 """Modules that measure rates, ages or memory: nothing else is to run beside them. In others, single
 tests are marked so."""
 

@@ -228,7 +228,9 @@ def test_cameras_together_give_what_each_gives_alone(video_network):
         expected = [stream.derain(frame) for stream, frame in zip(alone, frames, strict=True)]
         found = video_network.derain_together(together, frames)
         for one, other in zip(found, expected, strict=True):
-            assert np.abs(one.astype(int) - other).max() <= 1
+            differ = np.abs(one.astype(int) - other)
+            assert differ.max() <= 3, "in 8 bits, a sum may be rounded in another order"
+            assert differ.mean() < 0.2
         assert [s.bypass for s in alone] == [s.bypass for s in together]
 
 

@@ -164,9 +164,12 @@ def test_what_is_done_outlives_ctrl_c_and_a_driver_that_is_killed(nodes, clips, 
     more = ("--ray-cpus", "0", "--workers", "1")
     with begun(nodes, clips[:1], *more) as process:
         until(lambda: done_of(clips[0]) >= 1, LONG_S)
+        (worker,) = nodes.workers()
+        os.kill(worker, signal.SIGSTOP)  # or it would be done before the other one begins
         assert main(words(nodes, clips[:1], *more, "--overwrite")) == 1
         assert "is being written by another process" in capsys.readouterr().err
         process.send_signal(signal.SIGINT)
+        os.kill(worker, signal.SIGCONT)
         _, err = process.communicate(timeout=LONG_S)
         assert process.returncode == 130
     assert re.search(r"of 1 video (is|are) kept, and --resume continues there", err)
