@@ -14,9 +14,9 @@ from tools.training.data import VALIDATION_IDS
 WHOLE = {"attention-s", "video-s"}
 """Networks of which every figure is measured again; of the others, one rain has to do."""
 
-SLOW = {"dtpnet-narrow", "dualstage-narrow", "msdrnet-narrow"}
-"""Networks that take half a minute each, and are not trained any more: their files are those that
-their cards name, which another test sees to."""
+SLOW = {"attention-embedding", "dtpnet-narrow", "dualstage-narrow", "msdrnet-narrow"}
+"""Networks that take up to half a minute each, and are not trained any more: their files are those
+that their cards name, which another test sees to."""
 
 
 def evaluation_of(model, tmp_path, pictures=()):
