@@ -85,7 +85,8 @@ def test_a_job_killed_at_twenty_moments_ends_as_if_nobody_had_killed_it(processe
         assert run(processes, folder, [], moment) in (0, -signal.SIGKILL)
         state = StateFolder(target)
         found = state.load()
-        assert found is not None or not list(state.path.glob("*.nut")), "first the manifest"
+        over = (state.path / "over.json").exists()  # killed while it removed the folder
+        assert found is not None or over or not list(state.path.glob("*.nut")), "first the manifest"
         kept.append(len(found.done) if found else 0)
         assert run(processes, folder, ["--resume"]) == 0
         assert sorted(path.name for path in folder.iterdir()) == ["rain.clean.mp4", "rain.mp4"]
