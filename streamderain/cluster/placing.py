@@ -128,8 +128,7 @@ def misfit(worker: Introduction, here: Mapping[str, str], first: Introduction | 
     if first is None or first.identity == worker.identity:
         return None
     said, others = worker.identity, first.identity
-    files = [(model.name, model.sha256, model.planes_sha256) for model in (said, others)]
-    if files[0] != files[1]:
+    if said.files != others.files:
         what = f"another file of the model {said.name} than node {first.node}"
         mend = "give all the same file, or say --precision where some compute in 8 bits"
     else:

@@ -74,6 +74,11 @@ class ModelIdentity(_Part):
     runtime: str
     planes_sha256: str | None = None
 
+    @property
+    def files(self) -> tuple[str, str | None, str | None]:
+        """Which files run, by the network's name and their hashes."""
+        return self.name, self.sha256, self.planes_sha256
+
 
 class Manifest(BaseModel):
     """An unfinished job.
@@ -137,7 +142,7 @@ def differences(found: Manifest, now: Manifest) -> str | None:
         return f"the source {now.source.name} has changed since"
     if found.model.name != now.model.name:
         return f"it was begun with the model {found.model.name}, not {now.model.name}"
-    if _files_of(found.model) != _files_of(now.model):
+    if found.model.files != now.model.files:
         return f"the file of the model {now.model.name} is another one than then"
     was, now_is = (f"{m.model.runtime} on {m.model.device}" for m in (found, now))
     if was != now_is:
@@ -306,7 +311,7 @@ class StateFolder:
             leftovers: only the temporary files of a process that was killed.
         """
         with contextlib.suppress(OSError):
-            for path in sorted(self.path.iterdir(), key=_when_to_go):
+            for path in sorted(self.path.iterdir(), key=lambda path: path.name != "manifest.json"):
                 if OURS.fullmatch(path.name) and (not leftovers or path.name.startswith(".")):
                     path.unlink(missing_ok=True)
 
@@ -342,15 +347,6 @@ class StateFolder:
             (self.path / OVER).unlink(missing_ok=True)
             self.path.rmdir()
         self.unlock()
-
-
-def _files_of(model: ModelIdentity) -> tuple[str | None, str | None]:
-    return model.sha256, model.planes_sha256
-
-
-def _when_to_go(path: Path) -> bool:
-    """Sort the manifest in front: what is left without it is worth nothing."""
-    return path.name != "manifest.json"
 
 
 def _locked(descriptor: int) -> bool:
