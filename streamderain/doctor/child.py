@@ -131,20 +131,18 @@ def _models() -> dict[str, Any]:
         eight_bits, planes = folder / f"{name}{INT8}", folder / f"{name}{PLANES}"
         try:
             card = read_card(folder / f"{name}.md")
-            trouble = ""
-            if sha256_of_file(graph) != card.sha256:
-                trouble = f"{graph.name} is not the file that its card describes"
-            elif weights.is_file() and card.pytorch_sha256 not in (None, sha256_of_file(weights)):
-                trouble = f"{weights.name} is not the file that its card describes"
-            elif card.int8 is not None and sha256_of_file(eight_bits) != card.int8.sha256:
-                trouble = f"{eight_bits.name} is not the file that its card describes"
-            elif (
-                card.int8 is not None
-                and card.int8.planes_sha256 is not None
-                and sha256_of_file(planes) != card.int8.planes_sha256
-            ):
-                trouble = f"{planes.name} is not the file that its card describes"
-            else:
+            stated: dict[Path, str | None] = {graph: card.sha256}
+            if weights.is_file():
+                stated[weights] = card.pytorch_sha256
+            if card.int8 is not None:
+                stated |= {eight_bits: card.int8.sha256, planes: card.int8.planes_sha256}
+            wrong = (
+                file.name for file, sha256 in stated.items()
+                if sha256 is not None and sha256_of_file(file) != sha256
+            )  # fmt: skip
+            other = next(wrong, None)
+            trouble = f"{other} is not the file that its card describes" if other else ""
+            if not other:
                 cheapest = min(cheapest, (card.macs_per_pixel, name))
         except ModelError as error:
             trouble = str(error)
