@@ -83,8 +83,11 @@ def test_the_one_for_ultralytics_runs():
 
 @pytest.fixture(scope="module")
 def rainy(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clips") / "rainy.mp4"
-    with SceneReader(height=180, width=320, seconds=2, rain="heavy") as reader:
+    return heavy_rain(tmp_path_factory.mktemp("clips") / "rainy.mp4", 2)
+
+
+def heavy_rain(path, seconds):
+    with SceneReader(height=180, width=320, seconds=seconds, rain="heavy") as reader:
         writer = VideoFileWriter(path, reader.format, source=None, preset="ultrafast")
         for frame in reader:
             writer.write(frame)
@@ -213,10 +216,11 @@ def windows():
     return folder or "this test needs opencv-python, which pip can't install"
 
 
-def test_the_viewer_shows_both_halves_and_ends_with_its_source(rainy, tmp_path):
+def test_the_viewer_shows_both_halves_and_ends_with_its_source(tmp_path):
     found = windows()
     if isinstance(found, str):
         pytest.skip(found)
+    rainy = heavy_rain(tmp_path / "rainy.mp4", 8)  # long enough to be looked at before it ends
     with Display(tmp_path) as display:
         environment = {
             **os.environ, "PYTHONPATH": str(found), "DISPLAY": display.name,

@@ -224,6 +224,8 @@ def test_from_a_camera_to_a_recorder_a_stuck_server_holds_up_nothing_else(tmp_pa
             with av.open(server.url("gate/view"), options={"rtsp_transport": "tcp"}) as seen:
                 picture = next(seen.decode(video=0))
             assert (picture.height, picture.width) == (240, 320)
+            # A busy machine may lose a frame now and then; a held-up output loses 25 a second.
+            lost = sum(service.stats("gate").count.outlets["publish"].dropped.values())
             relay.mode = "freeze"
             until(lambda: service.stats("gate").count.outlets["rtsp"].dropped, 20)
             began = time.monotonic()
@@ -233,7 +235,8 @@ def test_from_a_camera_to_a_recorder_a_stuck_server_holds_up_nothing_else(tmp_pa
             more("rtsp", 10)
             dropped = service.stats("gate").count.outlets["rtsp"].dropped
             assert set(dropped) <= {"rtsp", "rtsp-down"}
-            assert not service.stats("gate").count.outlets["publish"].dropped
+            after = sum(service.stats("gate").count.outlets["publish"].dropped.values())
+            assert after - lost <= 10
             assert service.stats("gate").connects == 1
         finally:
             service.stop()
