@@ -24,7 +24,7 @@ import numpy as np
 from av import VideoFormat, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from streamderain.picture import Colour, Pixels, Planes
+from streamderain.picture import Colour, Picture, Pixels, Planes
 
 if TYPE_CHECKING:
     from av.video.plane import VideoPlane
@@ -47,6 +47,7 @@ __all__ = [
     "planes_of",
     "rgb_of",
     "tag",
+    "to_encode",
     "to_rgb",
 ]
 
@@ -231,6 +232,8 @@ def planes_of(frame: VideoFrame, colour: Colour) -> Planes | None:
     Returns:
         A copy, or None where the frame is of another format or range, or of an odd size.
     """
+    if frame.format.name == "nv12":  # of a GPU: the same samples, Cb and Cr by turns
+        frame = frame.reformat(format="yuv420p", threads=THREADS)
     name = frame.format.name
     if name not in PLANAR or frame.width % 2 or frame.height % 2:
         return None
@@ -277,6 +280,19 @@ def from_planes(planes: Planes, colour: Colour, pixel_format: str) -> VideoFrame
     frame = _frame_of(planes)
     tag(frame, colour)
     return frame
+
+
+def to_encode(picture: Picture, colour: Colour, pixel_format: str) -> VideoFrame:
+    """Return a picture as a frame for the encoder: planes as they are where that can be.
+
+    Args:
+        picture: RGB or planes; not to be written to afterwards.
+        colour, pixel_format: as :func:`from_rgb` takes them.
+    """
+    if not isinstance(picture, Planes):
+        return from_rgb(picture, colour, pixel_format)
+    coded = from_planes(picture, colour, pixel_format)
+    return from_rgb(rgb_of(picture), colour, pixel_format) if coded is None else coded
 
 
 def from_rgb(pixels: Pixels, colour: Colour, pixel_format: str) -> VideoFrame:

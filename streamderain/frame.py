@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from streamderain.picture import Colour, Picture, Pixels, Planes, size_of
+from streamderain.picture import (
+    Colour,
+    Picture,
+    Pixels,
+    Planes,
+    colour_for,
+    copy_of,
+    size_of,
+)
 
 __all__ = [
     "Colour",
@@ -17,6 +25,8 @@ __all__ = [
     "Planes",
     "SourceFormat",
     "Step",
+    "colour_for",
+    "copy_of",
     "pixels_of",
     "size_of",
 ]

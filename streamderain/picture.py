@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Colour", "Picture", "Pixels", "Planes", "size_of"]
+__all__ = ["Colour", "Picture", "Pixels", "Planes", "colour_for", "copy_of", "size_of"]
 
 Pixels = NDArray[np.uint8]
 """uint8 H×W×3, RGB, full range, C-contiguous."""
@@ -79,3 +79,15 @@ Picture = Pixels | Planes
 def size_of(picture: Picture) -> tuple[int, int]:
     """Return a picture's height and width in pixels."""
     return picture.size if isinstance(picture, Planes) else (picture.shape[0], picture.shape[1])
+
+
+def copy_of(picture: Picture) -> Picture:
+    """Return the same picture in memory of its own."""
+    if isinstance(picture, Planes):
+        return replace(picture, samples=picture.samples.copy())
+    return picture.copy()
+
+
+def colour_for(picture: Picture) -> Colour:
+    """Return how a picture is best coded: as it was; of RGB, as most cameras code."""
+    return picture.colour if isinstance(picture, Planes) else Colour()

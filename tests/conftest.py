@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -37,8 +38,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.alone)
 
 
-# What is tested is what runtimes make of the files here, not what the user's cache holds.
-os.environ["STREAMDERAIN_CACHE"] = "off"
+# What is tested is what runtimes make of the files here, not what the user's cache holds; what one
+# test has compiled, others needn't. Workers have their parent's.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    cache = tempfile.TemporaryDirectory(prefix="streamderain-tests-")
+    os.environ["STREAMDERAIN_CACHE"] = cache.name
 
 
 @pytest.fixture

@@ -17,6 +17,10 @@ from tests.live_frames import live_frame
 from tests.waiting import until
 
 
+def empty(*size):
+    return np.zeros((*size, 3), np.uint8)
+
+
 class Adding(NullBackend):
     """A network that adds a number, and says whether it was closed, and how it was used."""
 
@@ -83,7 +87,7 @@ def test_another_network_takes_over_and_the_old_one_is_closed():
     told = []
     with Rig(old) as rig:
         assert rig.send().model == "adding-10"
-        rig.engine.reload(lambda: new, rig.exchange, [(4, 6)], told.append)
+        rig.engine.reload(lambda: new, rig.exchange, [empty(4, 6)], told.append)
         frame = rig.send()
         assert (frame.model, frame.pixels[0, 0, 0]) == ("adding-20", 21)
         assert old.closed
@@ -113,7 +117,7 @@ def test_it_is_tried_twice_with_all_that_comes_often_before_it_takes_over():
         rig.offer()
         old.go_on.set()
         until(lambda: rig.engine.report().batches == {1: 1, 2: 1})
-        rig.engine.reload(lambda: new, rig.exchange, [(4, 6), (8, 8), (4, 6)])
+        rig.engine.reload(lambda: new, rig.exchange, [empty(4, 6), empty(8, 8), empty(4, 6)])
         assert new.sizes == [
             (count, *size, 3) for size in ((4, 6), (8, 8)) for count in (1, 1, 2, 2)
         ]
@@ -153,7 +157,7 @@ def test_where_the_new_one_cannot_be_had_the_old_one_goes_on(opened, words):
     old = Adding(10)
     with Rig(old) as rig:
         with pytest.raises(ModelError, match=words):
-            rig.engine.reload(opened, rig.exchange, [(4, 6)])
+            rig.engine.reload(opened, rig.exchange, [empty(4, 6)])
         assert rig.send().model == "adding-10"
         assert rig.engine.report().reloads == 0
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from streamderain.frame import size_of
 from streamderain.readers.live import SourceWrongError
 from streamderain.readers.playing import play_file, play_scene
 from tests.clips import make_clip
@@ -59,7 +60,7 @@ def test_the_scene_plays_in_the_size_that_is_asked_for():
     with play_scene(rain=None, size=(48, 64), fps=Fraction(50)) as source:
         pictures = iter(source)
         first, second = next(pictures), next(pictures)
-    assert first.pixels().shape == (48, 64, 3)
+    assert size_of(first.picture()) == (48, 64)
     assert (second.pts - first.pts) * second.time_base == Fraction(1, 50)
 
 

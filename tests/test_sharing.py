@@ -49,9 +49,21 @@ def test_a_full_batch_leaves_at_once():
 
 def test_a_partial_batch_waits_for_its_oldest_frame_and_no_longer():
     here, queues = batcher(4, wait_s=0.01), {"a": queue("a", 1, arrived=5.0)}
+    here.choose({"other": queue("other", 1, arrived=4.9)}, 4.9)  # one that may add to it
     early = here.choose(queues, 5.0)
     assert (early.batch, early.wake) == ([], pytest.approx(5.01))
     assert names(here.choose(queues, 5.01)) == ["a0"]
+
+
+def test_nobody_waits_where_no_other_camera_may_add_to_the_batch():
+    here = batcher(4, wait_s=0.01)
+    assert names(here.choose({"a": queue("a", 1)}, 0.0)) == ["a0"]
+    here.choose({"a": queue("a", 1), "large": queue("large", 1, size=LARGE)}, 0.1)
+    assert names(here.choose({"a": queue("a", 1, arrived=0.2)}, 0.2)) == ["a0"]
+    assert names(here.choose({"b": queue("b", 1, arrived=0.3)}, 0.3)) == []
+    assert names(here.choose({"b": queue("b", 1, arrived=3.0)}, 3.0)) == ["b0"]  # a is gone
+    here.forget("b")
+    assert names(here.choose({"a": queue("a", 1, arrived=3.1)}, 3.1)) == ["a0"]
 
 
 def test_a_silent_camera_delays_nobody():
@@ -156,7 +168,7 @@ def test_every_frame_is_chosen_once_in_order_or_given_up(counts, sizes, limit, s
 )
 def test_no_camera_waits_longer_than_one_round_of_the_others(loads, limit):
     here = batcher(limit)
-    ever = {name: queue(name, 1000) for name in loads}
+    ever = {name: queue(name, 60) for name in loads}
     waited = dict.fromkeys(loads, 0)
     for _ in range(40):
         chosen = {item.camera for item in here.choose(ever, 0.0).batch}
@@ -164,7 +176,7 @@ def test_no_camera_waits_longer_than_one_round_of_the_others(loads, limit):
             waited[name] = 0 if name in chosen else waited[name] + 1
             assert waited[name] * limit < len(loads) + limit
         for name in chosen:
-            ever[name] = ever[name][limit:] or queue(name, 1000)
+            ever[name] = ever[name][limit:] or queue(name, 60)
 
 
 def test_the_cost_is_learnt_by_size_and_guessed_by_pixels():

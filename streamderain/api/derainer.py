@@ -14,16 +14,14 @@ import numpy as np
 from streamderain.closing import ClosesAtExit
 from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
-from streamderain.frame import Frame, Pixels
-from streamderain.inference.backend import PICTURE, Frames
-from streamderain.inference.batching import choose_batch
+from streamderain.frame import Frame, Picture, Pixels, pixels_of, size_of
+from streamderain.inference.backend import PICTURE
 from streamderain.inference.create import create_backend
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import RainWatch
 from streamderain.inference.past import TemporalPrior
 from streamderain.inference.prior import Prior
-from streamderain.inference.tiling import lanes_for
 from streamderain.models import NULL
 
 __all__ = ["DerainStream", "Derainer", "PixelFormat"]
@@ -105,9 +103,7 @@ class Derainer(ClosesAtExit):
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of a size are best derained together, 1 to 16."""
-        backend = self._backend
-        lanes = lanes_for(backend.lanes, height, width, backend.model.bytes_per_pixel)
-        return choose_batch(backend.device, height, width, lanes)
+        return batch_for(self._backend, height, width)
 
     @overload
     def derain(self, frames: Pixels) -> Pixels: ...
@@ -180,13 +176,14 @@ class Derainer(ClosesAtExit):
         return [self._given(by_place[at]) for at in range(len(looked))]
 
     def run(
-        self, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None = None
+        self, pictures: Sequence[Picture], priors: Sequence[Prior | None] | None = None
     ) -> list[Pixels]:
         """Run pictures through the network, those of one size together, and do nothing else.
 
         Args:
-            pictures: uint8 H×W×3 RGB, C-contiguous, whatever the order of colours is elsewhere.
-            priors: what the past says of each; see :func:`streamderain.inference.derainer.derain`.
+            pictures: RGB, C-contiguous, whatever the order of colours is elsewhere, or planes.
+            priors: what the past says of each, of its kind; see
+                :func:`streamderain.inference.derainer.derain_coded`.
 
         Returns:
             uint8 H×W×3 RGB for each, none of them one of ``pictures``.
@@ -195,12 +192,12 @@ class Derainer(ClosesAtExit):
             UsageError: it was closed.
             ModelError: the network failed.
         """
-        sizes: dict[tuple[int, ...], list[int]] = {}
+        sizes: dict[tuple[int, int], list[int]] = {}
         for at, picture in enumerate(pictures):
-            sizes.setdefault(picture.shape, []).append(at)
+            sizes.setdefault(size_of(picture), []).append(at)
         results: dict[int, Pixels] = {}
         for size, places in sizes.items():
-            batch = self.batch_for(size[0], size[1])
+            batch = self.batch_for(*size)
             for begin in range(0, len(places), batch):
                 chosen = places[begin : begin + batch]
                 found = self._derain(
@@ -210,11 +207,13 @@ class Derainer(ClosesAtExit):
                 results |= zip(chosen, found, strict=True)
         return [results[at] for at in range(len(pictures))]
 
-    def _derain(self, pictures: Sequence[Pixels], priors: Sequence[Prior | None] | None) -> Frames:
+    def _derain(
+        self, pictures: Sequence[Picture], priors: Sequence[Prior | None] | None
+    ) -> list[Pixels]:
         with self._lock:
             if self._closed:
                 raise UsageError("this Derainer was closed; make a new one")
-            return derain(self._backend, pictures, priors)
+            return list(map(pixels_of, derain_coded(self._backend, pictures, priors)))
 
     def close(self) -> None:
         """Let go of the network; harmless twice."""

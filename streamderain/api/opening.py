@@ -138,7 +138,7 @@ def open_clean(
 def _open_recording(source: Source, start: float) -> Reader:
     """Open what is read from its beginning, so many seconds after its start."""
     if source.kind is SourceKind.FILE:
-        return VideoFileReader(Path(source.address), start=start)
+        return VideoFileReader(Path(source.address), start=start, planes=True)
     scene = source.scene
     assert scene is not None
     height, width = scene.size

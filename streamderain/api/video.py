@@ -282,7 +282,7 @@ class CleanVideo(ClosesAtExit):
         if chosen:
             began = self._clock()
             found = self.derainer.run(
-                [item.frame.pixels for item in chosen], [_made(item.prior) for item in chosen]
+                [item.frame.picture for item in chosen], [_made(item.prior) for item in chosen]
             )
             self._cost.observe(chosen[0].frame.size, len(chosen), self._clock() - began)
             for item, pixels in zip(chosen, found, strict=True):
@@ -294,7 +294,8 @@ class CleanVideo(ClosesAtExit):
             item.done, item.prior = True, None
             if not item.frame.derained:
                 # What is remembered for the frames to come must not be drawn on.
-                item.frame.pixels = item.frame.pixels.copy()
+                pixels = item.frame.pixels
+                item.frame.pixels = pixels.copy() if pixels is item.frame.picture else pixels
                 if self._keep_original:
                     item.frame.original = item.frame.pixels.copy()
 

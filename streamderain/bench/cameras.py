@@ -18,11 +18,10 @@ from streamderain.bench.stages import ALWAYS
 from streamderain.channel import Cancelled
 from streamderain.closing import ClosesAtExit
 from streamderain.config import CameraDefaults, RunConfig
-from streamderain.frame import Frame, SourceFormat
+from streamderain.frame import Frame, SourceFormat, copy_of
 from streamderain.inference.backend import VIDEO, Backend
-from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import derain
+from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.camera import CameraWorker
 from streamderain.live.exchange import Exchange
@@ -109,8 +108,8 @@ class _Street(ClosesAtExit):
         self.format: SourceFormat = replace(footage.format, frame_rate=fps, time_base=1 / fps)
 
     def __iter__(self) -> Iterator[Frame]:
-        for frame in self._footage.frames(self._footage.pictures):
-            frame.pixels, frame.time_base = frame.pixels.copy(), 1 / self._fps
+        for frame in self._footage.frames():
+            frame.picture, frame.time_base = copy_of(frame.picture), 1 / self._fps
             yield frame
 
     def close(self) -> None:
@@ -165,7 +164,7 @@ class _Site:
                 thread.join(JOIN_S)
 
     def _limit(self, height: int, width: int) -> int:
-        return self._batch or choose_batch(self._backend.device, height, width)
+        return self._batch or batch_for(self._backend, height, width)
 
     def _connect(self) -> LiveSource:
         return PlayedSource(_Street(self._footage, self._fps), pace=True)
@@ -187,9 +186,9 @@ class _Site:
                 return
             began = time.monotonic()
             try:
-                pictures = [ticket.frame.pixels for ticket in tickets]
+                pictures = [ticket.frame.picture for ticket in tickets]
                 priors = [t.prior.use() if t.prior else None for t in tickets]
-                derained = list(derain(self._backend, pictures, priors))
+                derained = derain_coded(self._backend, pictures, priors)
             except Exception as error:  # noqa: BLE001 - handed to who waits
                 self.error = error
                 self._exchange.finish(tickets, None, self._backend.name)
@@ -236,8 +235,8 @@ def measure_cameras(
     Raises:
         ModelError: the network failed.
     """
-    derain(backend, footage.pictures[:1])  # what the network takes anyway is not the cameras'
-    derain(backend, footage.pictures[:1])
+    for _ in range(2):  # what the network takes anyway is not the cameras'
+        derain_coded(backend, footage.coded[:1])
     before = _memory("VmRSS")
     site = _Site(backend, footage, cameras, fps, batch)
     try:

@@ -31,6 +31,7 @@ from streamderain.models import NULL
 
 __all__ = [
     "Derainer",
+    "batch_for",
     "derain",
     "derain_coded",
     "given_priors",
@@ -120,6 +121,18 @@ def in_rgb(
     ]
 
 
+def batch_for(backend: Backend, height: int, width: int, rounds: int = 1) -> int:
+    """Return how many frames of a size are best run at once, 1 to 16.
+
+    Args:
+        backend: what runs them.
+        height, width: of the frames.
+        rounds: how often what the backend runs side by side, where it does.
+    """
+    lanes = lanes_for(backend.lanes, height, width, backend.model.bytes_per_pixel)
+    return choose_batch(backend.device, height, width, rounds * lanes if lanes > 1 else 1)
+
+
 def portions_for(backend: Backend) -> Portions:
     """Return what is known of a network's memory before anything failed."""
     return Portions(backend.model.bytes_per_pixel)
@@ -207,10 +220,8 @@ class Derainer:
         """Return how many frames of that size go through the network at once."""
         if self._batch is not None:
             return self._batch
-        backend = self._backend
-        lanes = lanes_for(backend.lanes, height, width, backend.model.bytes_per_pixel)
-        # Two rounds of what runs side by side: a frame that takes longer holds up fewer others.
-        return choose_batch(backend.device, height, width, 2 * lanes if lanes > 1 else 1)
+        # Two rounds: a frame that takes longer holds up fewer others.
+        return batch_for(self._backend, height, width, rounds=2)
 
     @property
     def steps(self) -> Sequence[tuple[str, Step]]:

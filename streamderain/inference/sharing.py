@@ -1,8 +1,8 @@
 """Which frames of which cameras go through the network together. Pure, with the time handed in.
 
-A batch leaves when it is full, or when its oldest frame has waited long enough; a partial batch is
-normal. Cameras take turns, so that a fast one doesn't starve a slow one, and one that is silent
-delays nobody. Sizes are never mixed.
+A batch leaves when it is full, when no other camera may add to it, or when its oldest frame has
+waited long enough; a partial batch is normal. Cameras take turns, so that a fast one doesn't starve
+a slow one, and one that is silent delays nobody. Sizes are never mixed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from streamderain.inference.cost import CostModel
 __all__ = ["CameraBatcher", "Candidate", "Choice"]
 
 Size = tuple[int, int]
+
+GONE_S = 1.0
+"""A camera that had nothing for the network so long isn't waited for."""
 
 PROBE_S = 5.0
 """How often a size that takes too long is tried again: the machine may be less busy now."""
@@ -74,6 +77,7 @@ class CameraBatcher:
         self._limit, self._wait, self._cost = limit, wait_s, cost
         self._last_run: dict[Size, float] = {}
         self._turns: dict[str, int] = {}
+        self._seen: dict[str, tuple[Size, float]] = {}
         self._turn = 0
 
     def choose(self, queues: Mapping[str, Sequence[C]], now: float) -> Choice[C]:
@@ -95,7 +99,8 @@ class CameraBatcher:
                 size = useful[0].size
                 same = useful[: _leading(useful, size)]
                 groups.setdefault(size, {})[camera] = same
-        ready = {size: self._ready_at(size, group) for size, group in groups.items()}
+                self._seen[camera] = size, now
+        ready = {size: self._ready_at(size, group, now) for size, group in groups.items()}
         due = [size for size, at in ready.items() if at <= now]
         if not due:
             return Choice(hopeless=hopeless, wake=min(ready.values(), default=None))
@@ -107,6 +112,7 @@ class CameraBatcher:
     def forget(self, camera: str) -> None:
         """Forget a camera that is no more."""
         self._turns.pop(camera, None)
+        self._seen.pop(camera, None)
 
     def _too_late(self, candidate: C, now: float) -> bool:
         if candidate.deadline is None:
@@ -116,10 +122,18 @@ class CameraBatcher:
     def _may_probe(self, size: Size, now: float) -> bool:
         return now - self._last_run.get(size, -PROBE_S) >= PROBE_S
 
-    def _ready_at(self, size: Size, group: Mapping[str, Sequence[C]]) -> float:
-        if sum(len(waiting) for waiting in group.values()) >= self._limit(*size):
+    def _ready_at(self, size: Size, group: Mapping[str, Sequence[C]], now: float) -> float:
+        full = sum(len(waiting) for waiting in group.values()) >= self._limit(*size)
+        if full or not self._others(size, group, now):
             return float("-inf")
         return min(_oldest(waiting) for waiting in group.values()) + self._wait
+
+    def _others(self, size: Size, group: Mapping[str, Sequence[C]], now: float) -> bool:
+        """Say whether a camera that has nothing now may soon add a frame of that size."""
+        return any(
+            camera not in group and its_size == size and now - at < GONE_S
+            for camera, (its_size, at) in self._seen.items()
+        )
 
     def _affordable(self, size: Size, group: Mapping[str, Sequence[C]], now: float) -> int:
         """Return how many frames can be run without making the first deadline late; at least 1."""

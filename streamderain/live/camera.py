@@ -282,7 +282,7 @@ class CameraWorker:
             return
         frame = Frame(
             self.name, session, index, captured.pts, captured.time_base,
-            self._shape.apply(captured.pixels()), t_capture_ns=captured.taken.ns,
+            self._shape.apply(captured.picture()), t_capture_ns=captured.taken.ns,
             t_source=captured.taken.source, corrupt=captured.corrupt,
             bypass="corrupt" if captured.corrupt else self._bypass,
         )  # fmt: skip
@@ -313,9 +313,9 @@ class CameraWorker:
         if frame.corrupt:
             return None
         if frame.bypass is not None:
-            judging.past.remember(frame.pixels)
+            judging.past.remember(frame.picture)
             return None
-        last, recalled = judging.last, judging.past.later(frame.pixels)
+        last, recalled = judging.last, judging.past.later(frame.picture)
         if last is None or last.used:
             recalled.make()
         judging.last = recalled

@@ -140,7 +140,7 @@ class Control:
         pairs = [unit.figures().newest for unit in self._fleet.units.values()]
         self._engine.reload(
             lambda: self._open_model(wanted), self._exchange,
-            [pair.frame.size for pair in pairs if pair is not None],
+            [pair.before for pair in pairs if pair is not None],
             lambda needs: self._fleet.adapt(wanted, needs),
         )  # fmt: skip
         return self._engine.report()

@@ -7,19 +7,18 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from streamderain.channel import Cancelled
 from streamderain.errors import ModelError, StreamderainError
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Planes, size_of
 from streamderain.inference.backend import VIDEO, Backend
-from streamderain.inference.batching import choose_batch
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import derain, portions_for
+from streamderain.inference.derainer import batch_for, derain_coded, portions_for
 from streamderain.inference.memory import Portions
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.exchange import Exchange
@@ -120,7 +119,7 @@ class Engine:
                 tickets = exchange.work()
             except Cancelled:
                 return
-            derained: list[Pixels] | None = None
+            derained: Sequence[Picture] | None = None
             with self._use() as loaded:
                 backend, started = loaded.backend, self._clock()
                 bypass = _needs(backend).bypass
@@ -128,9 +127,9 @@ class Engine:
                     exchange.finish(tickets, None, backend.name, bypass)
                     continue
                 try:
-                    pictures = [ticket.frame.pixels for ticket in tickets]
+                    pictures = [ticket.frame.picture for ticket in tickets]
                     priors = [t.prior.use() if t.prior else None for t in tickets]
-                    derained = list(derain(backend, pictures, priors, loaded.portions))
+                    derained = derain_coded(backend, pictures, priors, loaded.portions)
                     loaded.cost.observe(tickets[0].size, len(tickets), self._clock() - started)
                     loaded.batches[len(tickets)] += 1
                 except Exception as error:  # noqa: BLE001 - one run must not end them all
@@ -143,7 +142,7 @@ class Engine:
         self,
         open_backend: Callable[[], Backend],
         exchange: Exchange,
-        sizes: Iterable[tuple[int, int]] = (),
+        pictures: Iterable[Picture] = (),
         announce: Callable[[Needs], None] = lambda needs: None,
     ) -> None:
         """Let another network take over between two batches, and close the old one.
@@ -153,7 +152,7 @@ class Engine:
         Args:
             open_backend: opens the new one.
             exchange: whose frames it runs.
-            sizes: heights and widths that it is tried with.
+            pictures: such as it will get; it is tried with empty ones like these.
             announce: is told how the new one wants its frames, as soon as it has taken over.
 
         Raises:
@@ -166,7 +165,7 @@ class Engine:
         try:
             backend = open_backend()
             try:
-                self._try(backend, sizes)
+                self._try(backend, pictures)
                 loaded = self._load(backend)
             except StreamderainError:
                 backend.close()
@@ -224,18 +223,19 @@ class Engine:
         else:
             log.error("%s hangs in its last run and is left to itself", old.backend.name)
 
-    def _try(self, backend: Backend, sizes: Iterable[tuple[int, int]]) -> None:
+    def _try(self, backend: Backend, pictures: Iterable[Picture]) -> None:
         """Run what will probably be run first, so that nothing is left to prepare then.
 
         Twice each: OpenVINO compiles for a shape that comes again.
         """
         usual = [count for count, _ in self._loaded.batches.copy().most_common(USUAL)]
-        for height, width in sorted(set(sizes)):
-            picture = np.zeros((height, width, 3), np.uint8)
-            most = self._limit(backend, height, width)
+        kinds = {(size_of(picture), isinstance(picture, Planes)): picture for picture in pictures}
+        for _, picture in sorted(kinds.items(), key=lambda kind: kind[0]):
+            empty = _emptied(picture)
+            most = self._limit(backend, *size_of(empty))
             for count in sorted({1, *(min(most, count) for count in usual)}):
                 for _ in range(2):
-                    derain(backend, [picture] * count)
+                    derain_coded(backend, [empty] * count)
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[_Loaded]:
@@ -258,7 +258,13 @@ class Engine:
         )
 
     def _limit(self, backend: Backend, height: int, width: int) -> int:
-        return self._batch or choose_batch(backend.device, height, width)
+        return self._batch or batch_for(backend, height, width)
+
+
+def _emptied(picture: Picture) -> Picture:
+    if isinstance(picture, Planes):
+        return replace(picture, samples=np.zeros_like(picture.samples))
+    return np.zeros_like(picture)
 
 
 def _needs(backend: Backend) -> Needs:

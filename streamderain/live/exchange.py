@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from streamderain.channel import Cancelled
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.inference.past import Recall
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.counts import CameraCount
@@ -128,7 +128,7 @@ class Exchange:
                 self._work.wait(None if work.wake is None else max(0.0, work.wake - now))
 
     def finish(
-        self, tickets: Sequence[Ticket], derained: Sequence[Pixels] | None, model: str,
+        self, tickets: Sequence[Ticket], derained: Sequence[Picture] | None, model: str,
         bypass: str = FAILED,
     ) -> None:  # fmt: skip
         """Take the network's results; see :meth:`Switchboard.finish`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.inference.past import Recall
 
 __all__ = ["POLICIES", "Lane", "LaneSettings", "Ticket"]
@@ -74,7 +74,7 @@ class Ticket:
         prior: what the camera's past says of the frame, for a video network; it may be made later.
         lane: whose ticket it is, by the name that its lane was given.
         started: when the network began with it, or None.
-        before: the frame's pixels before the network's took their place, or None.
+        before: the frame's picture before the network's took its place, or None.
     """
 
     frame: Frame
@@ -84,7 +84,7 @@ class Ticket:
     prior: Recall | None = None
     lane: str = ""
     started: float | None = None
-    before: Pixels | None = None
+    before: Picture | None = None
 
     @property
     def size(self) -> tuple[int, int]:

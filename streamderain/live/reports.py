@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.live.stats import CameraStats
 
 __all__ = ["MODES", "STAGES", "CameraReport", "Latency", "Mode", "ModelReport", "Moment", "Pair"]
@@ -147,14 +147,14 @@ class Pair:
 
     Attributes:
         version: grows with every frame, over all changes of the camera too.
-        before: as the camera gave it, uint8 H×W×3 RGB.
+        before: as the camera gave it.
         after: as it left; ``before`` itself where it left as it came.
         frame: what else is known of it.
     """
 
     version: int
-    before: Pixels
-    after: Pixels
+    before: Picture
+    after: Picture
     frame: Frame
 
 

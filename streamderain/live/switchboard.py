@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.inference.past import Recall
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.counts import CameraCount, OutletCount
@@ -176,7 +176,7 @@ class Switchboard:
         return Work(choice.batch, choice.wake)
 
     def finish(
-        self, tickets: Sequence[Ticket], derained: Sequence[Pixels] | None, model: str, now: float,
+        self, tickets: Sequence[Ticket], derained: Sequence[Picture] | None, model: str, now: float,
         bypass: str = FAILED,
     ) -> None:  # fmt: skip
         """Take the network's results, or None: then the frames leave as they came, for a reason."""
@@ -189,8 +189,8 @@ class Switchboard:
             if derained is None:
                 ticket.frame.bypass = bypass
             else:
-                ticket.before = ticket.frame.pixels
-                ticket.frame.pixels = derained[index]
+                ticket.before = ticket.frame.picture
+                ticket.frame.picture = derained[index]
                 ticket.frame.derained, ticket.frame.model = True, model
         for camera in {ticket.lane for ticket in tickets} & self._cameras.keys():
             self._leave(camera, now)
@@ -288,8 +288,8 @@ class Switchboard:
                 here.rain += frame.rain
                 here.scored += 1
             self._version += 1
-            was = frame.pixels if ticket.before is None else ticket.before
-            here.newest = Pair(self._version, was, frame.pixels, frame)
+            was = frame.picture if ticket.before is None else ticket.before
+            here.newest = Pair(self._version, was, frame.picture, frame)
             way = Way(ticket.arrived, now)
             for outlet in here.outlets.values():
                 outlet.offer(frame, way)

@@ -12,7 +12,7 @@ import numpy as np
 
 from streamderain.closing import Closable
 from streamderain.errors import InputError
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Pixels, Planes, pixels_of, size_of
 from streamderain.readers.capture import CaptureTime
 
 __all__ = [
@@ -47,7 +47,7 @@ class Captured:
         time_base: seconds per unit.
         taken: when.
         corrupt: the decoder reported damage.
-        pixels: converts it: uint8 H×W×3 RGB; called at most once.
+        picture: gives it, as its codec holds it where it can; called at most once.
         lag_s: how far behind the camera the reader is.
     """
 
@@ -56,7 +56,7 @@ class Captured:
     time_base: Fraction
     taken: CaptureTime
     corrupt: bool
-    pixels: Callable[[], Pixels]
+    picture: Callable[[], Picture]
     lag_s: float = 0.0
 
 
@@ -98,22 +98,43 @@ class Shape:
     ) -> None:
         self._region, self._resize = region, resize
 
-    def apply(self, pixels: Pixels) -> Pixels:
-        """Return the picture cut and scaled, uint8 H×W×3, C-contiguous.
+    def apply(self, picture: Picture) -> Picture:
+        """Return the picture cut and scaled, the same where nothing is to be done.
+
+        Planes stay planes, unless the region or the size is odd.
 
         Raises:
             SourceWrongError: the region reaches beyond the picture.
         """
-        if self._region is not None:
-            left, top, width, height = self._region
-            if left + width > pixels.shape[1] or top + height > pixels.shape[0]:
-                raise SourceWrongError(
-                    f"the region {list(self._region)} reaches beyond the picture of "
-                    f"{pixels.shape[1]}x{pixels.shape[0]}; make it smaller"
-                )
-            pixels = pixels[top : top + height, left : left + width]
-        if self._resize is not None and self._resize != (pixels.shape[1], pixels.shape[0]):
-            smaller = self._resize[0] < pixels.shape[1]
-            method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            pixels = np.asarray(cv2.resize(pixels, self._resize, interpolation=method), np.uint8)
-        return np.ascontiguousarray(pixels)
+        height, width = size_of(picture)
+        left, top, across, down = self._region or (0, 0, width, height)
+        if left + across > width or top + down > height:
+            raise SourceWrongError(
+                f"the region {[left, top, across, down]} reaches beyond the picture of "
+                f"{width}x{height}; make it smaller"
+            )
+        across_to, down_to = self._resize or (across, down)
+        if (left, top, across, down) == (0, 0, across_to, down_to) == (0, 0, width, height):
+            return picture
+        odd = any(each % 2 for each in (left, top, across, down, across_to, down_to))
+        if odd or not isinstance(picture, Planes):
+            region = pixels_of(picture)[top : top + down, left : left + across]
+            return _scaled(region, down_to, across_to)
+        samples = np.empty((down_to * 3 // 2, across_to), np.uint8)
+        result = Planes(samples, picture.colour)
+        parts = (picture.luma, *picture.chroma), (result.luma, *result.chroma), (1, 2, 2)
+        for source, target, by in zip(*parts, strict=True):
+            rows, columns = (
+                slice(top // by, (top + down) // by),
+                slice(left // by, (left + across) // by),
+            )
+            target[...] = _scaled(source[rows, columns], *target.shape)
+        return result
+
+
+def _scaled(part: Pixels, height: int, width: int) -> Pixels:
+    """Return a picture or a plane of another size, C-contiguous."""
+    if part.shape[:2] != (height, width):
+        method = cv2.INTER_AREA if width < part.shape[1] else cv2.INTER_LINEAR
+        part = np.asarray(cv2.resize(part, (width, height), interpolation=method), np.uint8)
+    return np.ascontiguousarray(part)

@@ -15,9 +15,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamderain.closing import ClosesAtExit
-from streamderain.colour import colour_of, to_rgb
+from streamderain.colour import colour_of, planes_of, to_rgb
 from streamderain.errors import InputError
-from streamderain.frame import Pixels
+from streamderain.frame import Picture
 from streamderain.readers.capture import CaptureClock
 from streamderain.readers.live import (
     Captured,
@@ -115,7 +115,7 @@ class NetworkSource(ClosesAtExit):
                 )
             yield Captured(
                 part, frame.pts, time_base, taken, frame.is_corrupt,
-                _converter(frame, orientation), clock.lag_s,
+                _giver(frame, orientation), clock.lag_s,
             )  # fmt: skip
 
     def close(self) -> None:
@@ -223,12 +223,13 @@ def _video_of(container: InputContainer, shown: str) -> VideoStream:
     return stream
 
 
-def _converter(frame: av.VideoFrame, orientation: Orientation) -> Callable[[], Pixels]:
-    def convert() -> Pixels:
+def _giver(frame: av.VideoFrame, orientation: Orientation) -> Callable[[], Picture]:
+    def give() -> Picture:
         colour = colour_of(frame, frame.format.name, frame.height)
-        return orientation.upright(to_rgb(frame, colour))
+        planes = planes_of(frame, colour) if orientation.is_upright else None
+        return orientation.upright(to_rgb(frame, colour)) if planes is None else planes
 
-    return convert
+    return give
 
 
 def _span(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import InputError, UsageError
-from streamderain.frame import Frame, Pixels
+from streamderain.frame import Frame, Picture
 from streamderain.readers.base import Reader
 from streamderain.readers.capture import CaptureTime
 from streamderain.readers.live import Captured, SourceWrongError
@@ -65,7 +65,7 @@ class PlayedSource(ClosesAtExit):
                 began, due = began + late, due + late
             taken = CaptureTime(due, "pts")
             yield Captured(
-                frame.session, frame.pts, frame.time_base, taken, frame.corrupt, _pixels_of(frame)
+                frame.session, frame.pts, frame.time_base, taken, frame.corrupt, _picture_of(frame)
             )
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ def play_file(path: Path, *, pace: bool) -> PlayedSource:
         SourceWrongError: it is missing, or no video.
     """
     try:
-        return PlayedSource(VideoFileReader(path), pace=pace)
+        return PlayedSource(VideoFileReader(path, planes=True), pace=pace)
     except InputError as error:
         raise SourceWrongError(str(error)) from error
 
@@ -104,5 +104,5 @@ def play_scene(
     return PlayedSource(reader, pace=pace)
 
 
-def _pixels_of(frame: Frame) -> Callable[[], Pixels]:
-    return lambda: frame.pixels
+def _picture_of(frame: Frame) -> Callable[[], Picture]:
+    return lambda: frame.picture

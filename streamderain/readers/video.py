@@ -27,7 +27,7 @@ from streamderain.colour import (
     to_rgb,
 )
 from streamderain.errors import InputError
-from streamderain.frame import Frame, Picture, Planes, SourceFormat, size_of
+from streamderain.frame import Frame, Picture, SourceFormat, copy_of, size_of
 from streamderain.media.opening import choose_video, open_media
 from streamderain.media.truncation import is_cut_short
 from streamderain.readers.decoding import Decoded, TolerantDecoder
@@ -158,7 +158,7 @@ class VideoFileReader(ClosesAtExit):
                 pts=pts,
                 time_base=self._time_base,
                 duration=(decoded.frame.duration or None) if decoded.frame else None,
-                picture=last if fresh is not None else _copied(last),
+                picture=last if fresh is not None else copy_of(last),
                 corrupt=corrupt,
             )
             index += 1
@@ -259,12 +259,6 @@ def damage(path: Path, given: int, expected: int | None, *, cut_short: bool) -> 
         f"{path} is {'truncated' if cut_short else 'damaged'}: {given}{about} frames could be "
         "read; copy the file again if there is a whole one"
     )
-
-
-def _copied(picture: Picture) -> Picture:
-    if isinstance(picture, Planes):
-        return replace(picture, samples=picture.samples.copy())
-    return picture.copy()
 
 
 def _camera_id(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamderain.frame import Pixels
+from streamderain.frame import Picture, Pixels, pixels_of, size_of
 from streamderain.live.reports import Pair
 from streamderain.service.shapes import View
 
@@ -26,7 +26,7 @@ JPEG_MOST = 65500
 
 def shown_width(pair: Pair, view: View, width: int | None) -> int:
     """Return how wide one picture is shown: as asked for, but never wider than it is."""
-    own = int((pair.before if view == "before" else pair.after).shape[1])
+    own = size_of(pair.before if view == "before" else pair.after)[1]
     return own if width is None else min(width, own)
 
 
@@ -70,9 +70,10 @@ def encode(
     return data.tobytes()
 
 
-def _scaled(pixels: Pixels, width: int, height: int | None = None) -> Pixels:
+def _scaled(whole: Picture, width: int, height: int | None = None) -> Pixels:
     import cv2
 
+    pixels = pixels_of(whole)
     if height is None:
         height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
     if pixels.shape[:2] == (height, width):

@@ -15,9 +15,9 @@ import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, from_rgb, tag
+from streamderain.colour import encoding_colour, tag, to_encode
 from streamderain.errors import OutputError
-from streamderain.frame import Colour, Frame
+from streamderain.frame import Frame, colour_for
 from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.base import LeftOutError
 
@@ -242,7 +242,7 @@ class SegmentRecorder:
             self._begin(frame, now)
             self._key = key
         assert self._video is not None
-        picture = from_rgb(frame.pixels, self._colour, self._pixel_format)
+        picture = to_encode(frame.picture, self._colour, self._pixel_format)
         ticks = max(round((now - self._began) * TIME_BASE.denominator / 1e9), self._last + 1)
         picture.pts, picture.time_base, self._last = ticks, TIME_BASE, ticks
         self._mux(self._video.encode(picture))
@@ -283,7 +283,7 @@ class SegmentRecorder:
             container_options=MUXER_OPTIONS[self._container],
         )  # fmt: skip
         self._pixel_format = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
-        self._colour = encoding_colour(Colour(), self._pixel_format, height)
+        self._colour = encoding_colour(colour_for(frame.picture), self._pixel_format, height)
         options = {"crf": str(self._crf), "preset": self._preset}
         if self._encoder == "libx265":
             options["x265-params"] = f"log-level=none:rc-lookahead={LOOKAHEAD}:frame-threads=1"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from streamderain.frame import Frame
+from streamderain.frame import Frame, colour_for
 from streamderain.source import parse_source
 from streamderain.writers.base import LeftOutError
 from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker
@@ -171,7 +171,8 @@ class _Push:
         self._session, self._settings, self._rate = session, settings, rate
         self._key = announcement_of(frame)
         self._timeline = Timeline(taken, now)
-        self._encoder = LiveEncoder(*frame.size, settings, rate.fps)
+        self._colour = colour_for(frame.picture)
+        self._encoder = self._open_encoder(frame)
         self._packer = RtpPacker(self._timeline.began_ns, secrets.randbits(31))
         stream = Stream(frame.camera, secrets.randbits(31), self._encoder.parameter_sets)
         try:
@@ -179,6 +180,9 @@ class _Push:
         except BaseException:
             self._packer.close()
             raise
+
+    def _open_encoder(self, frame: Frame) -> LiveEncoder:
+        return LiveEncoder(*frame.size, self._settings, self._rate.fps, self._colour)
 
     @property
     def encoder_name(self) -> str:
@@ -190,8 +194,8 @@ class _Push:
     def send(self, frame: Frame, taken: int, now: float) -> None:
         ticks = self._timeline.stamp(taken, now)
         if self._rate.observe(ticks) and self._settings.bitrate is not None:
-            self._encoder = LiveEncoder(*frame.size, self._settings, self._rate.fps)
-        self._session.send(self._packer.pack(self._encoder.encode(frame.pixels, ticks)))
+            self._encoder = self._open_encoder(frame)
+        self._session.send(self._packer.pack(self._encoder.encode(frame.picture, ticks)))
 
     def close(self) -> None:
         self._session.close(self._packer.close())

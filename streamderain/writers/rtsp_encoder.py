@@ -14,9 +14,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, from_rgb, tag
+from streamderain.colour import encoding_colour, tag, to_encode
 from streamderain.errors import OutputError
-from streamderain.frame import Colour, Pixels
+from streamderain.frame import Colour, Picture, pixels_of, size_of
 from streamderain.writers.encoders import NVENC, encoder_names, encoder_options
 from streamderain.writers.rtsp_policy import TICKS
 
@@ -84,6 +84,7 @@ class LiveEncoder:
         height, width: of the frames.
         settings: how.
         fps: how fast frames are expected, for bit rates.
+        colour: how the frames' are meant.
 
     Attributes:
         name: FFmpeg's, of the encoder in use.
@@ -93,9 +94,16 @@ class LiveEncoder:
         OutputError: no encoder here does it.
     """
 
-    def __init__(self, height: int, width: int, settings: EncoderSettings, fps: float) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        settings: EncoderSettings,
+        fps: float,
+        colour: Colour | None = None,
+    ) -> None:
         self._size = (height // 2 * 2, width // 2 * 2)
-        self._colour = encoding_colour(Colour(), PIXEL_FORMAT, height)
+        self._colour = encoding_colour(colour or Colour(), PIXEL_FORMAT, height)
         self._gop_ticks = round(settings.gop_s * TICKS)
         self._key_at: int | None = None
         self._context = self._open(settings, fps)
@@ -103,19 +111,21 @@ class LiveEncoder:
         self._headers = bytes(self._context.extradata or b"")
         self.parameter_sets = units_of(self._headers)
 
-    def encode(self, pixels: Pixels, ticks: int) -> list[Packet[VideoStream]]:
+    def encode(self, picture: Picture, ticks: int) -> list[Packet[VideoStream]]:
         """Encode a frame, at a timestamp in units of 1/90000 s.
 
         Raises:
             OutputError: the encoder fails.
         """
         height, width = self._size
-        picture = from_rgb(pixels[:height, :width], self._colour, PIXEL_FORMAT)
-        picture.pts, picture.time_base = ticks, TIME_BASE
+        if size_of(picture) != self._size:
+            picture = pixels_of(picture)[:height, :width]
+        frame = to_encode(picture, self._colour, PIXEL_FORMAT)
+        frame.pts, frame.time_base = ticks, TIME_BASE
         if self._key_at is None or ticks - self._key_at >= self._gop_ticks:
-            picture.pict_type, self._key_at = PictureType.I, ticks
+            frame.pict_type, self._key_at = PictureType.I, ticks
         try:
-            packets = self._context.encode(picture)
+            packets = self._context.encode(frame)
         except av.FFmpegError as error:
             raise OutputError(f"the encoder {self.name} failed: {error.strerror}") from error
         return [self._with_headers(packet) for packet in packets]

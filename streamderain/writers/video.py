@@ -15,9 +15,9 @@ import cv2
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, from_planes, from_rgb, tag
+from streamderain.colour import encoding_colour, tag, to_encode
 from streamderain.errors import InputError, OutputError, UsageError
-from streamderain.frame import Frame, Pixels, Planes, SourceFormat
+from streamderain.frame import Frame, Pixels, SourceFormat
 from streamderain.hardware import codec_threads
 from streamderain.writers.atomic import AtomicFile, explain_os_error
 from streamderain.writers.encoders import (
@@ -343,12 +343,9 @@ class VideoFileWriter:
 
     def _coded(self, frame: Frame) -> av.VideoFrame:
         """Return a frame for the encoder; planes are left as they are where that can be."""
-        picture, size = frame.picture, (self._format.height, self._format.width)
-        if isinstance(picture, Planes) and picture.size == size:
-            same = from_planes(picture, self._colour, self.pixel_format)
-            if same is not None:
-                return same
-        return from_rgb(self._sized(frame.pixels), self._colour, self.pixel_format)
+        fits = frame.size == (self._format.height, self._format.width)
+        picture = frame.picture if fits else self._sized(frame.pixels)
+        return to_encode(picture, self._colour, self.pixel_format)
 
     def _sized(self, pixels: Pixels) -> Pixels:
         """Scale a frame of another size, as after a change of resolution, to the first one's."""
