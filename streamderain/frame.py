@@ -36,7 +36,7 @@ def pixels_of(picture: Picture) -> Pixels:
     """Return a picture as RGB, uint8 H×W×3; the very same where it is."""
     if not isinstance(picture, Planes):
         return picture
-    from streamderain.colour import rgb_of  # where there are planes, there is PyAV
+    from streamderain.conversion import rgb_of  # where there are planes, there is PyAV
 
     return rgb_of(picture)
 

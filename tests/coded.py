@@ -1,6 +1,6 @@
 """Pictures as codecs hold them, made of RGB ones."""
 
-from streamderain.colour import planes_from_rgb
+from streamderain.conversion import planes_from_rgb
 from streamderain.frame import Colour
 
 

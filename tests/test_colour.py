@@ -12,13 +12,12 @@ from streamderain.colour import (
     bit_depth,
     colour_of,
     encoding_colour,
-    from_rgb,
     has_alpha,
     is_grey,
     is_rgb,
     known_tags,
-    to_rgb,
 )
+from streamderain.conversion import from_rgb, to_rgb
 from streamderain.frame import Colour
 from tests.clips import make_clip, null_copy, planes
 

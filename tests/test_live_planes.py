@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamderain.colour import planes_from_rgb, planes_of
+from streamderain.conversion import planes_from_rgb, planes_of
 from streamderain.frame import Colour, Planes, pixels_of
 from streamderain.inference.backend import NullBackend
 from streamderain.live.engine import Engine

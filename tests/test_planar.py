@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from streamderain.colour import from_rgb, to_rgb  # noqa: E402
+from streamderain.conversion import from_rgb, to_rgb  # noqa: E402
 from streamderain.frame import Colour, Planes, pixels_of  # noqa: E402
 from streamderain.inference.packing import Packing  # noqa: E402
 from streamderain.networks import registry  # noqa: E402

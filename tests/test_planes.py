@@ -11,7 +11,7 @@ import pytest
 from streamderain import metrics
 from streamderain.clean import CleanOptions
 from streamderain.cli import main
-from streamderain.colour import from_planes, from_rgb, planes_of
+from streamderain.conversion import from_planes, from_rgb, planes_of
 from streamderain.errors import ModelMemoryError
 from streamderain.frame import Colour, Planes, pixels_of
 from streamderain.inference.backend import NullBackend, takes_planes

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
-from streamderain.colour import planes_from_rgb
+from streamderain.conversion import planes_from_rgb
 from streamderain.errors import InputError
 from streamderain.frame import Colour, Frame, Picture, Pixels, pixels_of
 from streamderain.inference.backend import VIDEO, Backend, takes_planes

@@ -37,7 +37,7 @@ from onnxruntime.quantization import (
 )
 from torch import nn
 
-from streamderain.colour import planes_from_rgb
+from streamderain.conversion import planes_from_rgb
 from streamderain.errors import ModelError
 from streamderain.frame import Colour
 from streamderain.inference.backend import PICTURE

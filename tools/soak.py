@@ -2,8 +2,9 @@
 
 Cameras are GStreamer's RTSP servers behind relays that cut, freeze, trickle and refuse; subscribers
 come, go and stop reading; pictures change their size. Resident memory, threads and file descriptors
-are sampled once each size has been through the network; they have to level off, every frame has to be accounted for at every sample, and every
-camera has to be back at the end. Needs the packages that ``tests/real/servers.py`` names.
+are sampled once each size has been through the network; they have to level off, every frame has to
+be accounted for at every sample, and every camera has to be back at the end. Needs the packages
+that ``tests/real/servers.py`` names.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from streamderain.colour import encoding_colour, planes_from_rgb
+from streamderain.colour import encoding_colour
+from streamderain.conversion import planes_from_rgb
 from streamderain.frame import Frame, Picture, Pixels, SourceFormat
 from streamderain.readers.scene import SceneReader
 from streamderain.writers.video import VideoFileWriter

@@ -154,7 +154,7 @@ def _run(model: str, device: str, backend: str) -> dict[str, Any]:
     """Load a network and run it on a tiny picture without rain, which must come back as it was."""
     import numpy as np
 
-    from streamderain.colour import planes_from_rgb
+    from streamderain.conversion import planes_from_rgb
     from streamderain.frame import Colour
     from streamderain.inference.backend import takes_planes
     from streamderain.inference.create import create_backend

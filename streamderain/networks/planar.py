@@ -2,8 +2,8 @@
 
 Between decoder and encoder nobody but the network needs RGB, and what leads to it and back is
 linear: a matrix makes RGB of Y, Cb and Cr, the chroma of 2×2 pixels is repeated on the way in and
-averaged on the way out (``streamderain/colour.py``). The stem and the head are linear too. So the
-matrix goes into the stem's weights, and its inverse into the head's: the same network, without
+averaged on the way out (``streamderain/conversion.py``). The stem and the head are linear too. So
+the matrix goes into the stem's weights, and its inverse into the head's: the same network, without
 being trained again, on half as many bytes.
 
 Three things differ from the way over RGB: what is outside of RGB's range isn't clipped, sums are

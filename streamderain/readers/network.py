@@ -15,7 +15,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamderain.closing import ClosesAtExit
-from streamderain.colour import colour_of, planes_of, to_rgb
+from streamderain.colour import colour_of
+from streamderain.conversion import planes_of, to_rgb
 from streamderain.errors import InputError
 from streamderain.frame import Picture
 from streamderain.readers.capture import CaptureClock

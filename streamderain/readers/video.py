@@ -17,15 +17,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from streamderain.closing import ClosesAtExit
-from streamderain.colour import (
-    HDR_TRANSFERS,
-    TRANSFERS,
-    bit_depth,
-    colour_of,
-    has_alpha,
-    planes_of,
-    to_rgb,
-)
+from streamderain.colour import HDR_TRANSFERS, TRANSFERS, bit_depth, colour_of, has_alpha
+from streamderain.conversion import planes_of, to_rgb
 from streamderain.errors import InputError
 from streamderain.frame import Frame, Picture, SourceFormat, copy_of, size_of
 from streamderain.media.opening import choose_video, open_media

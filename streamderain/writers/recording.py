@@ -15,7 +15,8 @@ import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, tag, to_encode
+from streamderain.colour import encoding_colour, tag
+from streamderain.conversion import to_encode
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, colour_for
 from streamderain.writers.atomic import explain_os_error

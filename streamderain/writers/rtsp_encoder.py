@@ -14,7 +14,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, tag, to_encode
+from streamderain.colour import encoding_colour, tag
+from streamderain.conversion import to_encode
 from streamderain.errors import OutputError
 from streamderain.frame import Colour, Picture, pixels_of, size_of
 from streamderain.writers.encoders import NVENC, encoder_names, encoder_options

@@ -15,7 +15,8 @@ import cv2
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from streamderain.colour import encoding_colour, tag, to_encode
+from streamderain.colour import encoding_colour, tag
+from streamderain.conversion import to_encode
 from streamderain.errors import InputError, OutputError, UsageError
 from streamderain.frame import Frame, Pixels, SourceFormat
 from streamderain.hardware import codec_threads
