@@ -1,135 +1,30 @@
 """Cameras seen and steered while they run: over real sockets, with the test scene and files."""
 
-import json
-import logging
 import threading
 import time
 
 import numpy as np
 import pytest
-import yaml
-import zmq
 
 from streamderain.client import Subscriber
-from streamderain.config import CameraConfig, RunConfig
+from streamderain.config import CameraConfig
 from streamderain.errors import (
     ConfigError,
     InputError,
-    ModelError,
     OutputError,
     UnknownCameraError,
     UsageError,
 )
-from streamderain.inference.backend import NullBackend
-from streamderain.live import control as control_module
 from streamderain.live import fleet
-from streamderain.live.control import STAGES
-from streamderain.live.service import LiveService
-from streamderain.wire import EventHeader, decode_message
+from streamderain.wire import EventHeader
 from streamderain.writers.zeromq import PublisherSettings, ZeroMqPublisher
 from tests.clips import make_clip, read_all
-from tests.waiting import until as waiting_until
-
-LIMIT_S = 40.0
-"""Drawing a scene takes a second of an idle core; this is for busy ones."""
-
-
-def until(condition):
-    return waiting_until(condition, timeout=LIMIT_S)
-
-
-class Brightening(NullBackend):
-    """A network whose work can be seen: adds 1 to every value."""
-
-    name = "brightening"
-
-    def run(self, frames):
-        return frames + np.uint8(1)
-
-
-def zeromq(address, **settings):
-    return {"type": "zeromq", "address": address, "codec": "raw", **settings}
-
-
-def scene(address, rain="heavy", **settings):
-    return {"source": f"scene:{rain}?size=64x48&fps=20", "outputs": [zeromq(address)], **settings}
-
-
-class Running:
-    """A service whose cameras' frames are all accounted for at every moment, by another thread."""
-
-    def __init__(self, cameras, backend=None, **settings):
-        config = RunConfig.model_validate(
-            {"model": "null", "defaults": {"gate": {"always": True}}, "cameras": cameras}
-        )
-        self.service = LiveService(config, backend or Brightening(), **settings)
-        self.looked, self.over, self.wrong = 0, threading.Event(), []
-
-    def __enter__(self):
-        self.service.start()
-        self.thread = threading.Thread(target=self._look, daemon=True)
-        self.thread.start()
-        return self.service
-
-    def __exit__(self, *reason):
-        self.over.set()
-        self.thread.join(10)
-        self.service.stop()
-        assert not self.wrong
-        assert self.looked
-        for report in self.service.control.cameras():
-            assert not any(report.stats.count.missing().values())
-
-    def _look(self):
-        while True:
-            try:
-                for report in self.service.control.cameras():
-                    if any(report.stats.count.missing().values()):
-                        self.wrong.append(report)
-                self.looked += 1
-            except BaseException as error:
-                self.wrong.append(error)
-                raise
-            if self.over.wait(0.005):
-                return
+from tests.controlled import LIMIT_S, Brightening, Hearing, Running, scene, until, written
 
 
 @pytest.fixture
 def address(tmp_path):
     return f"ipc://{tmp_path / 'frames.ipc'}"
-
-
-class Hearing:
-    """Everything that is said at an address, in order."""
-
-    def __init__(self, address):
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.SUB)
-        self.socket.setsockopt(zmq.RCVTIMEO, int(1000 * LIMIT_S))
-        self.socket.rcvhwm = 10_000
-        self.socket.subscribe(b"")
-        self.socket.connect(address)
-        self.said = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *reason):
-        self.context.destroy(linger=0)
-
-    def until(self, condition):
-        while True:
-            header, _ = decode_message(self.socket.recv_multipart())
-            self.said.append(header)
-            if condition(header):
-                return header
-
-    def frames(self, camera):
-        return [h for h in self.said if h.camera == camera and not isinstance(h, EventHeader)]
-
-
-def written(service, name):
-    return service.control.camera(name).stats.count.outlets["publish"].written
 
 
 def test_a_camera_is_added_while_others_run(address):
@@ -406,133 +301,3 @@ def test_a_viewer_sees_the_newest_frame_before_and_after(address):
         viewer.join(5)
         assert got in ([None], [])  # it may not have begun to wait
         assert not viewer.is_alive()
-
-
-def test_a_report_says_all_that_there_is_to_say(address):
-    with Running({"a": scene(address, gate={})}) as service:
-        control = service.control
-        began = time.time()
-        until(lambda: control.camera("a").history)
-        report = until(lambda: (r := control.camera("a")).latency["total"].frames > 2 and r)
-        assert (report.camera, report.state, report.mode) == ("a", "live", "auto")
-        assert report.source == "scene:heavy?size=64x48&fps=20"
-        assert report.size == (64, 48)
-        assert began - 5 < report.since <= time.time()
-        assert report.since == control.camera("a").since
-        assert 0 <= report.age_s < LIMIT_S
-        assert tuple(report.latency) == STAGES
-        derained = report.stats.count.derained
-        # One that left the network may still wait behind another, or have left without it.
-        assert abs(report.latency["network"].frames - derained) <= 5
-        assert report.latency["total"].quantile(0.5) <= 5
-        until(lambda: control.camera("a").fps > 8)
-        moment = until(lambda: (h := control.camera("a").history)[-1].derained and h[-1])
-        assert moment.rain > 0.5
-        assert moment.latency_ms > 0
-        assert began - 5 < moment.t <= time.time()
-
-
-def test_whoever_shows_the_cameras_is_told_of_every_change(address):
-    with Running({"a": scene(address)}) as service:
-        control = service.control
-        seen = until(control.changes)  # it became live
-        assert control.wait_change(seen, 0.05) == seen
-        for change in (
-            lambda: control.steer("a", mode="on"),
-            lambda: control.put("b", CameraConfig.model_validate(scene(address))),
-            lambda: control.remove("b"),
-        ):
-            threading.Timer(0.05, change).start()
-            newer = control.wait_change(seen, LIMIT_S)
-            assert newer > seen
-            seen = control.changes()
-
-
-def test_it_is_ready_when_every_camera_came_and_alive_while_its_threads_are(
-    tmp_path, address, monkeypatch
-):
-    monkeypatch.setattr(control_module, "READY_S", 1e6)
-    cameras = {
-        "a": scene(address),
-        "gone": {"source": str(tmp_path / "none.mp4"), "outputs": [zeromq(address)]},
-    }
-    running = Running(cameras)
-    control = running.service.control
-    assert control.ready() == "it has not been started"
-    assert not control.alive()
-    with running:
-        until(lambda: control.ready() == "no picture yet of gone")
-        assert control.alive()
-        control.steer("gone", paused=True)
-        until(lambda: control.ready() is None)
-        control.steer("gone", paused=False)
-        until(lambda: control.ready() == "no picture yet of gone")
-        monkeypatch.setattr(control_module, "READY_S", 0.0)
-        assert control.ready() is None
-    assert not control.alive()
-
-
-def test_another_model_takes_over_while_cameras_run(address):
-    class Doubling(Brightening):
-        name = "doubling"
-
-        def run(self, frames):
-            return frames * np.uint8(2)
-
-    def open_model(name):
-        if name != "doubling":
-            raise ModelError(f"no model is named {name!r}")
-        return Doubling()
-
-    with Running({"a": scene(address)}, open_model=open_model) as service:
-        control = service.control
-        until(lambda: control.camera("a").derained)
-        assert control.model().name == "brightening"
-        with pytest.raises(ModelError, match="no model is named 'other'"):
-            control.reload_model("other")
-        assert control.model().name == "brightening"
-        seen = control.changes()
-        report = control.reload_model("doubling")
-        assert (report.name, report.reloads, report.sha256) == ("doubling", 1, None)
-        assert control.changes() > seen
-        assert control.config()["model"] == "doubling"
-        pair = until(lambda: (p := control.pair("a")).frame.model == "doubling" and p)
-        assert np.array_equal(pair.before * np.uint8(2), pair.after)
-        control.reload_model()
-        until(lambda: control.model().runs > 3)
-        assert control.model().reloads == 2
-        count = control.camera("a").stats.count
-        assert count.bypassed.get("failed", 0) == 0
-
-
-def test_the_shown_configuration_holds_every_key_and_no_secret(tmp_path, caplog):
-    cameras = {
-        "a": {"source": "rtsp://admin:hunter2@127.0.0.1:1/live"},
-        "b": {"source": "rtsp://127.0.0.1:1/live", "user": "keeper", "password": "s3cret/x"},
-        "c": {"source": "http://127.0.0.1:1/video?user=admin&pwd=tops%20ecret&size=1"},
-    }
-    for camera in cameras.values():
-        camera["outputs"] = [zeromq(f"ipc://{tmp_path / 'f'}")]
-    caplog.set_level(logging.DEBUG)
-    with Running(cameras) as service:
-        control = service.control
-        control.put(
-            "d",
-            CameraConfig.model_validate(
-                {
-                    "source": "rtsp://viewer:passw0rd@127.0.0.1:1/",
-                    "outputs": cameras["a"]["outputs"],
-                }
-            ),
-        )
-        until(lambda: all(report.message for report in control.cameras()))
-        shown = json.dumps(control.config()) + repr(control.cameras()) + caplog.text
-        for secret in ("hunter2", "s3cret", "tops", "passw0rd", "viewer", "keeper", "admin"):
-            assert secret not in shown, secret
-        config = control.config()
-        assert yaml.safe_load(yaml.safe_dump(config)) == config
-        assert config["cameras"]["b"]["password"] == "***"
-        assert config["cameras"]["a"]["source"] == "rtsp://***@127.0.0.1:1/live"
-        assert config["cameras"]["c"]["source"].endswith("?user=***&pwd=***&size=1")
-        assert config["cameras"]["a"]["stall"] == 5.0
-        assert control.hide("it said hunter2 and passw0rd") == "it said *** and ***"

@@ -1,6 +1,5 @@
 """RTSP out, packet by packet: what is announced, when it was taken, and who may publish."""
 
-import contextlib
 import logging
 import socket
 import ssl
@@ -16,60 +15,16 @@ import pytest
 
 from streamderain.errors import OutputError
 from streamderain.live.supervision import Backoff
-from streamderain.writers import rtsp, rtsp_encoder
-from streamderain.writers.base import LeftOutError
-from streamderain.writers.rtsp import DOWN, RtspWriter
+from streamderain.writers import rtsp
 from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker, is_rtcp
-from streamderain.writers.rtsp_encoder import units_of as units
 from streamderain.writers.rtsp_message import Access, parse_answer, parse_transport
-from streamderain.writers.rtsp_policy import Fault, Publishing, RateWatch, Timeline
-from streamderain.writers.rtsp_session import PushError, RtspSession
+from streamderain.writers.rtsp_policy import Publishing
 from tests.clips import picture
-from tests.live_frames import live_frame
-from tests.numbered import number_of, numbered
+from tests.pushing import START, STEP, Clock, frame, sent, writer
 from tests.rtsp_fake import FakeServer
 from tests.waiting import until
 
-START = 1_795_236_372_123_456_789
-STEP = 40_000_000
 PASSWORD = 'p@ss/w"rd?#&'
-
-
-class Clock:
-    """A clock that goes on only when it is told."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-def frame(index, *, size=(48, 64), session=0, taken=None):
-    made = live_frame(index, session=session)
-    made.pixels = picture(*size, index)
-    made.t_capture_ns = START + index * STEP if taken is None else taken
-    return made
-
-
-def writer(server, address=None, **settings):
-    waits = Backoff(0.05, 0.1)
-    settings = {"timeout": 2.0, **settings}
-    return RtspWriter(address or server.url("{camera}"), "gate", waits, **settings)
-
-
-def sent(pusher, frames, clock=None):
-    """Write frames; return how many the server took."""
-    taken = 0
-    for each in frames:
-        try:
-            pusher.write(each)
-            taken += 1
-        except LeftOutError as error:
-            assert error.reason == DOWN
-        if clock:
-            clock.now += STEP / 1e9
-    return taken
 
 
 def ticks_of(packets):
@@ -318,69 +273,6 @@ def test_over_tls_a_server_that_cannot_be_trusted_is_refused_and_a_known_one_is_
         pusher.close()
 
 
-def decoded(packets):
-    import av
-
-    context = av.CodecContext.create("h264", "r")
-    context.thread_type = "SLICE"
-    return [each for packet in packets for each in context.decode(packet)]
-
-
-def test_each_frame_leaves_the_encoder_at_once_and_key_frames_come_by_the_clock():
-    encoder = LiveEncoder(240, 320, EncoderSettings(gop_s=0.5), 25.0)
-    times = [0, 3600, 7200, 40000, 50000, 90000, 91000]
-    packets = []
-    for number, ticks in enumerate(times):
-        (packet,) = encoder.encode(numbered(number), ticks)
-        packets.append(packet)
-    assert [packet.is_keyframe for packet in packets] == [1, 0, 0, 0, 1, 0, 0]
-    assert [packet.pts for packet in packets] == [packet.dts for packet in packets] == times
-    first = [unit[0] & 31 for unit in units(bytes(packets[4]))]
-    assert first[:2] == [7, 8]
-    assert [number_of(each.to_ndarray(format="gray")) for each in decoded(packets)] == [*range(7)]
-
-
-def test_a_viewer_can_begin_at_any_key_frame():
-    encoder = LiveEncoder(240, 320, EncoderSettings(gop_s=0.2), 25.0)
-    packets = [encoder.encode(numbered(n), n * 3600)[0] for n in range(12)]
-    later = next(n for n, packet in enumerate(packets) if n and packet.is_keyframe)
-    assert len(decoded(packets[later:])) == len(packets) - later
-
-
-@pytest.mark.parametrize(("size", "left"), [((49, 65), (48, 64)), ((48, 65), (48, 64))])
-def test_an_odd_pixel_is_cut_off(size, left):
-    encoder = LiveEncoder(*size, EncoderSettings(), 25.0)
-    (frame_,) = decoded(encoder.encode(picture(*size), 0))
-    assert (frame_.height, frame_.width) == left
-
-
-def test_packets_fit_a_network_and_reports_are_told_apart():
-    encoder = LiveEncoder(480, 640, EncoderSettings(crf=5), 25.0)
-    packer = RtpPacker(START, 1234)
-    out = [each for n in range(5) for each in packer.pack(encoder.encode(picture(480, 640, n), n))]
-    assert max(map(len, out)) <= 1400
-    assert [is_rtcp(each) for each in out[:2]] == [True, False]
-    assert sum(map(is_rtcp, out)) >= 1
-    assert all(map(is_rtcp, packer.close()))
-    assert packer.close() == []
-
-
-@pytest.mark.parametrize("fps", [5, 25])
-def test_a_bit_rate_is_held_whatever_the_frame_rate(fps):
-    rng = np.random.default_rng(1)
-    rate, settings = RateWatch(), EncoderSettings(bitrate=400_000)
-    encoder, total = LiveEncoder(120, 160, settings, rate.fps), 0
-    step = 90000 // fps
-    for n in range(300):
-        pixels = rng.integers(60, 180, (120, 160, 3), dtype=np.uint8)
-        if rate.observe(n * step):
-            encoder = LiveEncoder(120, 160, settings, rate.fps)
-        size = sum(len(bytes(packet)) for packet in encoder.encode(pixels, n * step))
-        total += size if n >= 150 else 0
-    assert rate.fps == pytest.approx(fps, rel=0.05)
-    assert total * 8 / (150 / fps) == pytest.approx(400_000, rel=0.25)
-
-
 @pytest.mark.parametrize("realm", ["realm=, ", "realm, ", ""])
 def test_a_challenge_that_is_odd_is_answered_as_well_as_can_be(realm):
     answer = parse_answer(f'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest {realm}nonce="n"'.encode())
@@ -426,104 +318,3 @@ def test_an_encoder_that_fails_at_each_frame_is_not_announced_at_each(monkeypatc
         with pytest.raises(OutputError, match="takes no frame"):
             pusher.write(frame(100))
         pusher.close()
-
-
-@pytest.fixture
-def silent():
-    """An address whose system answers no connection."""
-    with socket.socket() as listening, contextlib.ExitStack() as waiting:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(20):
-            probe = waiting.enter_context(socket.socket())
-            probe.settimeout(0.3)
-            try:
-                probe.connect(listening.getsockname())
-            except TimeoutError:
-                yield listening.getsockname()
-                return
-        pytest.skip("this system takes connections beyond the backlog")
-
-
-def resolved_to(monkeypatch, *places):
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: found)
-
-
-def test_the_addresses_of_a_server_share_one_deadline(silent, monkeypatch):
-    resolved_to(monkeypatch, *[silent] * 5)
-    began = time.monotonic()
-    with pytest.raises(PushError, match="didn't answer in time"):
-        RtspSession("rtsp://several/gate", shown="it", timeout=1.0).open(b"")
-    assert 0.9 < time.monotonic() - began < 4
-
-
-def test_an_address_that_is_silent_leaves_time_for_the_next(silent, monkeypatch):
-    with FakeServer() as server:
-        resolved_to(monkeypatch, silent, ("127.0.0.1", server.port))
-        pusher = writer(None, "rtsp://several/gate", timeout=4.0)
-        assert sent(pusher, [frame(0)]) == 1
-        pusher.close()
-
-
-def test_a_session_that_connects_can_be_ended(silent):
-    session = RtspSession(f"rtsp://127.0.0.1:{silent[1]}/gate", shown="it", timeout=60.0)
-    found = []
-
-    def connect():
-        try:
-            session.open(b"")
-        except PushError as error:
-            found.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    until(lambda: session._socket is not None)
-    session.abort()
-    thread.join(20)
-    assert len(found) == 1
-
-
-def test_the_rate_is_not_measured_across_two_announcements():
-    rate = RateWatch()
-    for frames in (30, 40, 30):
-        assert not any(rate.observe(n * 3600) for n in range(frames))
-    assert rate.fps == 25
-
-
-def test_a_gpu_encodes_only_where_there_is_one_and_is_missed_only_where_it_was_asked_for(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(rtsp_encoder, "NVIDIA_DRIVER", tmp_path)  # a driver without an encoder
-    encoder = LiveEncoder(240, 320, EncoderSettings(encoder="auto"), 25.0)
-    assert encoder.name in ("h264_nvenc", "libx264")
-    assert encoder.encode(numbered(0), 0)
-    assert LiveEncoder(48, 64, EncoderSettings(encoder="cpu"), 25.0).name == "libx264"
-    if encoder.name == "libx264":
-        with pytest.raises(OutputError, match=r"no encoder here makes H\.264 of 320×240"):
-            LiveEncoder(240, 320, EncoderSettings(encoder="nvenc"), 25.0)
-
-
-def test_waits_grow_a_lasting_connection_resets_them_and_news_is_said_once():
-    policy = Publishing(Backoff(1.0, 8.0, rng=lambda: 1.0))
-    said = []
-    now = 0.0
-    for _ in range(3):
-        assert policy.may_connect(now)
-        said.append(policy.down(Fault.LOST, "no server", now))
-        waited = next(n for n in range(100) if policy.may_connect(now + n))
-        now += waited
-        said.append(waited)
-    assert said == [True, 1, False, 2, False, 4]
-    assert policy.up(now)
-    assert not policy.up(now)
-    assert policy.down(Fault.LOST, "no server", now + 30)
-    assert policy.may_connect(now + 31)
-
-
-def test_a_clock_that_was_set_is_told_from_a_pause():
-    line = Timeline(START, 10.0)
-    assert line.stamp(START, 10.0) in range(91)
-    assert not line.stepped(START + 300 * 10**9, 310.0)
-    assert line.stepped(START + 300 * 10**9, 11.0)
-    assert line.stepped(START - 300 * 10**9, 11.0)
