@@ -282,7 +282,7 @@ class RunConfig(Strict):
     batch: Annotated[int, Field(ge=1, le=64)] | None = None
     """Frames a run of the network; chosen by device and frame size unless given."""
     batch_wait: Seconds = 0.01
-    """How long a frame may wait for others to fill its batch."""
+    """How long a frame may wait for those of other cameras to fill its batch."""
     stats: Seconds = 10.0
     """How often a line for each camera is logged."""
     service: ServiceConfig | None = None

@@ -12,7 +12,6 @@ from streamderain.picture import (
     Picture,
     Pixels,
     Planes,
-    colour_for,
     copy_of,
     size_of,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "Planes",
     "SourceFormat",
     "Step",
-    "colour_for",
     "copy_of",
     "pixels_of",
     "size_of",
@@ -62,6 +60,7 @@ class Frame:
         bypass: why not, where it didn't: ``corrupt``, ``null``, ...
         rain: rain score 0..1, or None where nobody measured it.
         model: name of the network.
+        coded: how its source coded it, of live frames, where that was YCbCr as planes hold it.
         decoded: frames that a live camera has given since the start, over all sessions, this one
             included; 0 for recordings.
         dropped: live frames that were left out between the one before and this one, by reason.
@@ -84,6 +83,7 @@ class Frame:
     model: str | None = None
     decoded: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    coded: Colour | None = None
     _converted: tuple[Planes, Pixels] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -105,7 +105,7 @@ class Frame:
 
     @pixels.setter
     def pixels(self, pixels: Pixels) -> None:
-        self.picture = pixels
+        self.picture, self._converted = pixels, None
 
 
 @dataclass(frozen=True, slots=True)

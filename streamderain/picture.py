@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Colour", "Picture", "Pixels", "Planes", "colour_for", "copy_of", "size_of"]
+__all__ = ["Colour", "Picture", "Pixels", "Planes", "copy_of", "size_of"]
 
 Pixels = NDArray[np.uint8]
 """uint8 H×W×3, RGB, full range, C-contiguous."""
@@ -86,8 +86,3 @@ def copy_of(picture: Picture) -> Picture:
     if isinstance(picture, Planes):
         return replace(picture, samples=picture.samples.copy())
     return picture.copy()
-
-
-def colour_for(picture: Picture) -> Colour:
-    """Return how a picture is best coded: as it was; of RGB, as most cameras code."""
-    return picture.colour if isinstance(picture, Planes) else Colour()

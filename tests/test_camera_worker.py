@@ -351,7 +351,7 @@ def test_another_network_gets_its_frames_as_it_wants_them_from_the_next_one_on()
     rig.exchange.offer = lambda name, frame, prior: offered.append((frame.bypass, prior))
     rig.tend()
     until(lambda: len(offered) == 2)
-    rig.worker.adapt(None, remembers=True)
+    rig.worker.adapt(None, remembers=True, planes=True)
     waits.set()
     assert rig.worker.join(10)
     assert offered[:2] == [("null", None)] * 2
@@ -363,7 +363,7 @@ def test_priors_are_made_beforehand_only_while_the_network_takes_them(monkeypatc
     monkeypatch.setattr(past, "estimate", lambda *given: made.append(given) or no_prior(given[0]))
     took = {2, 3, 5}
     rig = Rig(Source(*[None] * 7), ends=True, bypass=None)
-    rig.worker.adapt(None, remembers=True)
+    rig.worker.adapt(None, remembers=True, planes=True)
     seen = []
 
     def offer(name, frame, recalled):

@@ -91,7 +91,7 @@ def test_another_network_takes_over_and_the_old_one_is_closed():
         frame = rig.send()
         assert (frame.model, frame.pixels[0, 0, 0]) == ("adding-20", 21)
         assert old.closed
-        assert told == [Needs(None, remembers=True)]
+        assert told == [Needs(None, remembers=True, planes=False)]
         assert rig.engine.needs == told[0]
         report = rig.engine.report()
         assert (report.name, report.reloads, report.runs, report.batches) == (

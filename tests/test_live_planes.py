@@ -129,40 +129,111 @@ class Planar(NullBackend):
 
     name, takes_planes = "planar", True
 
+    def __init__(self, lanes=1):
+        super().__init__()
+        self.lanes, self.batches = lanes, []
+
     def run_planes(self, pictures, priors):
+        self.batches.append(len(pictures))
         return [Planes(picture.samples + np.uint8(1), picture.colour) for picture in pictures]
 
     def run(self, frames):
         raise AssertionError("nobody needs RGB")
 
 
-def test_the_network_of_many_cameras_gets_planes_and_viewers_see_both():
-    engine = Engine(Planar())
-    exchange = Exchange(Switchboard(engine.batcher))
-    lane = LaneSettings("drop-oldest", capacity=8, staleness_s=30.0)
-    thread = threading.Thread(target=engine.run, args=(exchange,), daemon=True)
-    for name in ("gate", "yard"):
-        exchange.add(name, lane, {"publish": Outlet("publish", 8)})
+class Site:
+    """Cameras, the network, and what leaves."""
+
+    def __init__(self, backend, *names):
+        self.engine = Engine(backend)
+        self.exchange = Exchange(Switchboard(self.engine.batcher))
+        lane = LaneSettings("drop-oldest", capacity=8, staleness_s=30.0)
+        for name in names:
+            self.exchange.add(name, lane, {"publish": Outlet("publish", 8)})
+        self.thread = threading.Thread(target=self.engine.run, args=(self.exchange,), daemon=True)
+
+    def offer(self, name, shown):
         frame = live_frame(0, name)
-        frame.picture = coded(picture(48, 64), FULL if name == "yard" else OLD)
-        exchange.offer(name, frame)
-    thread.start()
-    for name, colour in (("gate", OLD), ("yard", FULL)):
-        left = exchange.take(name, "publish")
-        before = coded(picture(48, 64), colour)
-        assert left.derained
-        assert left.picture.colour == colour
-        assert np.array_equal(left.picture.samples, before.samples + 1)
-        pair = exchange.wait_newest(name, 0, 10)
-        assert np.array_equal(pair.before.samples, before.samples)
-        assert pair.after is left.picture
-        shown = cv2.imdecode(np.frombuffer(encode(pair, "both", 64, "png"), np.uint8), 1)[..., ::-1]
-        assert np.array_equal(shown[:, :64], pixels_of(before))
-        assert np.array_equal(shown[:, 64:], pixels_of(left.picture))
-        assert shown_width(pair, "before", None) == 64
-    engine.reload(Planar, exchange, [coded(picture(48, 64))])
-    exchange.cancel()
-    thread.join(10)
+        frame.picture = shown
+        self.exchange.offer(name, frame)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        self.exchange.cancel()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@pytest.mark.parametrize(("lanes", "batches"), [(1, [1, 1, 1, 1]), (2, [2, 2]), (8, [4])])
+def test_as_many_frames_are_run_at_once_as_the_runtime_runs_side_by_side(lanes, batches):
+    backend = Planar(lanes)
+    with Site(backend, *"abcd") as site:
+        for name in "abcd":
+            site.offer(name, coded(picture(300, 400)))
+        site.thread.start()
+        for name in "abcd":
+            assert site.exchange.take(name, "publish", timeout=10).derained
+    assert backend.batches == batches
+
+
+def test_frames_of_rgb_hold_no_others_of_their_batch():
+    class Doubling(NullBackend):
+        name, lanes = "doubling", 2
+
+        def run(self, frames):
+            return frames + np.uint8(1)
+
+    with Site(Doubling(), "a", "b") as site:
+        for name in "ab":
+            site.offer(name, picture(300, 400))
+        site.thread.start()
+        for name in "ab":
+            pixels = site.exchange.take(name, "publish", timeout=10).pixels
+            assert np.array_equal(pixels, picture(300, 400) + np.uint8(1))
+            assert pixels.base is None
+
+
+def test_the_network_of_many_cameras_gets_planes_and_viewers_see_both():
+    with Site(Planar(), "gate", "yard") as site:
+        site.offer("gate", coded(picture(48, 64), OLD))
+        site.offer("yard", coded(picture(48, 64), FULL))
+        site.thread.start()
+        for name, colour in (("gate", OLD), ("yard", FULL)):
+            left = site.exchange.take(name, "publish")
+            before = coded(picture(48, 64), colour)
+            assert left.derained
+            assert left.picture.colour == colour
+            assert np.array_equal(left.picture.samples, before.samples + 1)
+            pair = site.exchange.wait_newest(name, 0, 10)
+            assert np.array_equal(pair.before.samples, before.samples)
+            assert pair.after is left.picture
+            found = np.frombuffer(encode(pair, "both", 64, "png"), np.uint8)
+            shown = cv2.imdecode(found, 1)[..., ::-1]
+            assert np.array_equal(shown[:, :64], pixels_of(before))
+            assert np.array_equal(shown[:, 64:], pixels_of(left.picture))
+            assert shown_width(pair, "before", None) == 64
+        site.engine.reload(Planar, site.exchange, [coded(picture(48, 64))])
+        assert site.engine.needs.planes
+
+
+@pytest.mark.parametrize("width", [16, 33, 64])
+def test_a_small_picture_shows_what_a_large_one_does(width):
+    pair = Pair(1, coded(picture(96, 128)), coded(picture(96, 128, 3)), live_frame(0))
+    shown = cv2.imdecode(np.frombuffer(encode(pair, "both", width, "png"), np.uint8), 1)[..., ::-1]
+    size = width, round(96 * width / 128)
+    for side, whole in ((shown[:, :width], pair.before), (shown[:, width:], pair.after)):
+        wanted = cv2.resize(pixels_of(whole), size, interpolation=cv2.INTER_AREA)
+        assert side.shape == wanted.shape
+        assert np.abs(cv2.blur(side, (3, 3)).astype(int) - cv2.blur(wanted, (3, 3))).mean() < 4
+
+
+def recorded(index, shown, colour):
+    frame = live_frame(index)
+    frame.picture, frame.coded = shown, colour
+    frame.t_capture_ns = 10**18 + index * 40_000_000
+    return frame
 
 
 def test_a_frame_that_passed_is_shown_once_for_both():
@@ -176,9 +247,7 @@ def test_a_recorder_keeps_the_samples_and_what_they_mean(tmp_path, colour):
     recorder = SegmentRecorder(tmp_path, "gate", crf=0)
     frames = [coded(picture(48, 64, index), colour) for index in range(4)]
     for index, each in enumerate(frames):
-        frame = live_frame(index)
-        frame.picture, frame.t_capture_ns = each, 10**18 + index * 40_000_000
-        recorder.write(frame)
+        recorder.write(recorded(index, each, colour))
     recorder.close()
     (path,) = tmp_path.iterdir()
     for came, went in zip(frames, decoded(path), strict=True):
@@ -191,17 +260,17 @@ def test_a_recorder_keeps_the_samples_and_what_they_mean(tmp_path, colour):
     assert np.array_equal(back[0].pixels, pixels_of(frames[0]))
 
 
-def test_a_recorder_takes_either_in_one_segment(tmp_path):
+@pytest.mark.parametrize("first", [0, 1], ids=["dry", "derained"])
+def test_whether_a_segment_begins_dry_or_derained_its_colours_are_the_cameras(tmp_path, first):
+    """Networks that take no planes give RGB; what they leave alone may still be planes."""
     recorder = SegmentRecorder(tmp_path, "gate", crf=0)
     pictures = [coded(picture(48, 64), FULL), picture(48, 64), coded(picture(48, 64), OLD)]
-    for index, each in enumerate(pictures):
-        frame = live_frame(index)
-        frame.picture, frame.t_capture_ns = each, 10**18 + index * 40_000_000
-        recorder.write(frame)
+    for index, each in enumerate(pictures[first:]):
+        recorder.write(recorded(index, each, FULL))
     recorder.close()
     (path,) = tmp_path.iterdir()
     got, reader = read_all(path)
-    assert reader.format.colour.range == "pc"
+    assert (reader.format.colour.matrix, reader.format.colour.range) == ("bt709", "pc")
     for frame in got:
         assert np.abs(frame.pixels.astype(int) - picture(48, 64)).mean() < 3
 

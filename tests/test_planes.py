@@ -232,8 +232,10 @@ def test_a_network_that_takes_planes_gets_them_and_rgb_where_they_do_not_fit():
     backend, planes = Planar(), [coded(picture(48, 64, index)) for index in range(2)]
     made = derain_coded(backend, planes)
     assert all(np.array_equal(a.samples, b.samples + 1) for a, b in zip(made, planes, strict=True))
-    mixed = derain_coded(backend, [planes[0], picture(48, 64)])
-    assert np.array_equal(mixed[0], pixels_of(planes[0]))
+    mixed = derain_coded(backend, [picture(48, 64), planes[0], picture(48, 64, 1)])
+    assert np.array_equal(mixed[1].samples, planes[0].samples + 1)
+    assert np.array_equal(mixed[0], picture(48, 64))
+    assert np.array_equal(mixed[2], picture(48, 64, 1))
     backend.room = False
     (first, second) = derain_coded(backend, planes)
     assert np.array_equal(first, pixels_of(planes[0]))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamderain.inference.cost import CostModel
+from streamderain.inference.cost import LEFT_OUT, CostModel
 from streamderain.inference.sharing import PROBE_S, CameraBatcher
 
 SMALL, LARGE = (4, 6), (8, 12)
@@ -34,9 +34,10 @@ def names(choice):
 
 
 def knowing(size, frames, seconds):
-    """Return a cost model after its first runs, of which the very first doesn't count."""
+    """Return a cost model after its first runs, of which the very first ones don't count."""
     cost = CostModel()
-    cost.observe(size, frames, 1000 * seconds)
+    for _ in range(LEFT_OUT):
+        cost.observe(size, frames, 1000 * seconds)
     cost.observe(size, frames, seconds)
     return cost
 
@@ -47,23 +48,45 @@ def test_a_full_batch_leaves_at_once():
     ]  # fmt: skip
 
 
-def test_a_partial_batch_waits_for_its_oldest_frame_and_no_longer():
-    here, queues = batcher(4, wait_s=0.01), {"a": queue("a", 1, arrived=5.0)}
-    here.choose({"other": queue("other", 1, arrived=4.9)}, 4.9)  # one that may add to it
-    early = here.choose(queues, 5.0)
+def with_neighbour(*arrivals, wait_s=0.01, size=SMALL):
+    """A batcher that has seen frames of another camera come and go."""
+    here = batcher(4, wait_s=wait_s)
+    for at in arrivals:
+        here.choose({"other": queue("other", 1, arrived=at, size=size)}, at)
+    return here
+
+
+def test_a_partial_batch_waits_for_another_camera_and_no_longer():
+    here, queues = with_neighbour(4.925, 4.965), {"a": queue("a", 1, arrived=5.0)}
+    early = here.choose(queues, 5.0)  # the other one's is due at 5.005
     assert (early.batch, early.wake) == ([], pytest.approx(5.01))
+    both = {**queues, "other": queue("other", 1, arrived=5.005)}
+    assert names(here.choose(both, 5.005)) == ["a0", "other0"]  # nobody else will come
+    here = with_neighbour(4.925, 4.965)
+    here.choose(queues, 5.0)
     assert names(here.choose(queues, 5.01)) == ["a0"]
 
 
-def test_nobody_waits_where_no_other_camera_may_add_to_the_batch():
-    here = batcher(4, wait_s=0.01)
-    assert names(here.choose({"a": queue("a", 1)}, 0.0)) == ["a0"]
-    here.choose({"a": queue("a", 1), "large": queue("large", 1, size=LARGE)}, 0.1)
-    assert names(here.choose({"a": queue("a", 1, arrived=0.2)}, 0.2)) == ["a0"]
-    assert names(here.choose({"b": queue("b", 1, arrived=0.3)}, 0.3)) == []
-    assert names(here.choose({"b": queue("b", 1, arrived=3.0)}, 3.0)) == ["b0"]  # a is gone
-    here.forget("b")
-    assert names(here.choose({"a": queue("a", 1, arrived=3.1)}, 3.1)) == ["a0"]
+@pytest.mark.parametrize(
+    ("arrivals", "size"),
+    [
+        ((), SMALL), ((4.96,), SMALL), ((4.94, 4.98), SMALL), ((3.0, 3.04), SMALL),
+        ((4.5, 4.7), SMALL), ((4.925, 4.965), LARGE),
+    ],
+    ids=["none", "once", "not yet", "gone", "slow", "of another size"],
+)  # fmt: skip
+def test_nobody_waits_where_no_other_camera_is_about_to_add_to_the_batch(arrivals, size):
+    here = with_neighbour(*arrivals, size=size)
+    assert names(here.choose({"a": queue("a", 1, arrived=5.0)}, 5.0)) == ["a0"]
+
+
+def test_a_camera_that_is_late_or_gone_is_given_up_before_the_wait_is_over():
+    here, queues = with_neighbour(4.92, 4.96, wait_s=60.0), {"a": queue("a", 1, arrived=4.99)}
+    assert here.choose(queues, 4.99).wake == pytest.approx(5.02)  # half of its interval late
+    assert names(here.choose(queues, 5.021)) == ["a0"]
+    here = with_neighbour(4.92, 4.96, wait_s=60.0)
+    here.forget("other")
+    assert names(here.choose(queues, 4.99)) == ["a0"]
 
 
 def test_a_silent_camera_delays_nobody():
@@ -182,7 +205,8 @@ def test_no_camera_waits_longer_than_one_round_of_the_others(loads, limit):
 def test_the_cost_is_learnt_by_size_and_guessed_by_pixels():
     cost = CostModel()
     assert cost.expected(SMALL, 3) == 0
-    cost.observe(SMALL, 1, 90.0)  # compiles, perhaps
+    for frames in (1, 1, 2, 2):
+        cost.observe(SMALL, frames, 90.0)  # compiles, perhaps
     assert cost.expected(SMALL, 3) == 0
     cost.observe(SMALL, 2, 0.2)
     assert cost.expected(SMALL, 3) == pytest.approx(0.3)
@@ -192,3 +216,14 @@ def test_the_cost_is_learnt_by_size_and_guessed_by_pixels():
     assert cost.expected(SMALL, 1) == pytest.approx(1.0, rel=0.01)
     with pytest.raises(ValueError, match="can't be"):
         cost.observe(SMALL, 0, 1.0)
+
+
+def test_frames_side_by_side_cost_what_they_cost_and_not_a_share_of_more():
+    cost = CostModel()
+    for frames, seconds in ((1, 0.1), (8, 0.4)):
+        for _ in range(LEFT_OUT + 1):
+            cost.observe(SMALL, frames, seconds)
+    assert cost.expected(SMALL, 1) == pytest.approx(0.1)
+    assert cost.expected(SMALL, 8) == pytest.approx(0.4)
+    assert 0.1 < cost.expected(SMALL, 4) < 0.4
+    assert cost.expected(SMALL, 16) == pytest.approx(0.8)

@@ -38,8 +38,8 @@ log = logging.getLogger("streamderain")
 SAMPLE_S = 0.25
 FAULTS = ("cut", "freeze", "trickle", "down", "resize", "deaf")
 
-SIZES = ((320, 240), (352, 288), (256, 192))
-"""Widths and heights that pictures have."""
+SIZES = ((320, 240), (480, 360), (256, 192))
+"""Widths and heights that pictures have; of the largest, several are run side by side."""
 
 WARM_S = 30.0
 """How long it may take until a size has been through the network."""
@@ -144,11 +144,16 @@ def _warm_up(service: LiveService, servers: Any, names: list[str]) -> None:
         ends = time.monotonic() + WARM_S
         for name in names:
             servers.resize(name, width, height)
-        while time.monotonic() < ends:
-            pairs = [service.control.pair(name) for name in names]
-            if any(p and p.frame.derained and p.frame.size == (height, width) for p in pairs):
-                break
-            time.sleep(0.1)
+        for name in names:
+            while not _derained(service, name, (height, width)):
+                if time.monotonic() > ends:
+                    raise SystemExit(f"error: no frame of {width}x{height} of {name} was derained")
+                time.sleep(0.1)
+
+
+def _derained(service: LiveService, name: str, size: tuple[int, int]) -> bool:
+    pair = service.control.pair(name)
+    return pair is not None and pair.frame.derained and pair.frame.size == size
 
 
 def _config(

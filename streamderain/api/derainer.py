@@ -15,7 +15,7 @@ from streamderain.closing import ClosesAtExit
 from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.frame import Frame, Picture, Pixels, pixels_of, size_of
-from streamderain.inference.backend import PICTURE
+from streamderain.inference.backend import PICTURE, takes_planes
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.gate import GateConfig
@@ -100,6 +100,11 @@ class Derainer(ClosesAtExit):
     def remembers(self) -> bool:
         """Whether the network wants to know what the frames before say of each."""
         return self._backend.inputs != PICTURE
+
+    @property
+    def takes_planes(self) -> bool:
+        """Whether nothing has to be converted for the network."""
+        return self.model == NULL or takes_planes(self._backend)
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of a size are best derained together, 1 to 16."""
@@ -204,16 +209,16 @@ class Derainer(ClosesAtExit):
                     [pictures[at] for at in chosen],
                     None if priors is None else [priors[at] for at in chosen],
                 )
-                results |= zip(chosen, found, strict=True)
+                results |= zip(chosen, map(pixels_of, found), strict=True)
         return [results[at] for at in range(len(pictures))]
 
     def _derain(
         self, pictures: Sequence[Picture], priors: Sequence[Prior | None] | None
-    ) -> list[Pixels]:
+    ) -> Sequence[Picture]:
         with self._lock:
             if self._closed:
                 raise UsageError("this Derainer was closed; make a new one")
-            return list(map(pixels_of, derain_coded(self._backend, pictures, priors)))
+            return derain_coded(self._backend, pictures, priors)
 
     def close(self) -> None:
         """Let go of the network; harmless twice."""

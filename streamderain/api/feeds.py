@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import cast
 
@@ -62,12 +62,15 @@ class RecordingFeed:
         lookahead: frames after each that its prior is made of as well; None where the network
             wants no priors.
         batch: frames that are taken at once.
+        planes: the network takes pictures as they are coded; else they are converted here.
     """
 
     def __init__(
-        self, reader: Reader, *, gate: GateConfig | None, lookahead: int | None, batch: int
-    ) -> None:
+        self, reader: Reader, *, gate: GateConfig | None, lookahead: int | None, batch: int,
+        planes: bool = True,
+    ) -> None:  # fmt: skip
         self._reader, self._gate, self._lookahead = reader, gate, lookahead
+        self._planes = planes
         source = reader.format
         self._channel = Channel[Looked](channel_capacity(source.height * source.width * 3, batch))
         self._error: BaseException | None = None
@@ -115,9 +118,13 @@ class RecordingFeed:
         frames: Iterator[Frame] = iter(self._reader)
         if self._gate is not None:
             frames = judged(frames, self._gate)
-        if self._lookahead is None:
-            return ((frame, None) for frame in frames)
-        return remembered(frames, self._lookahead)
+        looked: Iterable[tuple[Frame, Prior | None]] = ((frame, None) for frame in frames)
+        if self._lookahead is not None:
+            looked = remembered(frames, self._lookahead)
+        for frame, prior in looked:
+            if not self._planes or frame.bypass is not None:
+                _ = frame.pixels  # made here: whoever takes it has other things to do
+            yield frame, prior if prior is None or self._planes else prior.in_rgb()
 
 
 class _Newest:
@@ -191,6 +198,7 @@ class CameraFeed:
         connect: opens the source; raises one of the faults of ``readers.live``.
         gate: when it rains; None lets all frames go to the network.
         remembers: the network wants priors.
+        planes: it takes pictures as they are coded.
         bypass: frames don't go into the network, for this reason; or None.
         ends: the source may come to an end; else that is a fault.
         timeout_s, stall_s: for connecting, and without a frame.
@@ -206,6 +214,7 @@ class CameraFeed:
         *,
         gate: GateConfig | None,
         remembers: bool,
+        planes: bool = True,
         bypass: str | None,
         ends: bool,
         timeout_s: float = 10.0,
@@ -219,7 +228,7 @@ class CameraFeed:
             camera, connect, cast(Exchange, self._newest),
             Supervision(Backoff(1.0, 30.0), timeout_s, stall_s), shape=Shape(),
             max_lag_s=max_lag_s, ends=ends, bypass=bypass, gate=gate, remembers=remembers,
-            tell=_tell, clock=clock,
+            planes=planes, tell=_tell, clock=clock,
         )  # fmt: skip
         self._worker.tend()
 

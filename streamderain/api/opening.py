@@ -109,7 +109,8 @@ def open_clean(
         )
         feed = CameraFeed(
             "camera", parsed.shown, lambda: open_source(config, parsed), gate=settings,
-            remembers=own.remembers, bypass=NULL if own.model == NULL else None,
+            remembers=own.remembers, planes=own.takes_planes,
+            bypass=NULL if own.model == NULL else None,
             ends=parsed.kind is SourceKind.FILE, timeout_s=config.timeout, stall_s=config.stall,
             max_lag_s=staleness,
         )  # fmt: skip
@@ -121,8 +122,9 @@ def open_clean(
     def play(reader: Reader) -> RecordingFeed:
         batch = own.batch_for(reader.format.height, reader.format.width)
         return RecordingFeed(
-            reader, gate=settings, lookahead=lookahead if own.remembers else None, batch=batch
-        )
+            reader, gate=settings, lookahead=lookahead if own.remembers else None, batch=batch,
+            planes=own.takes_planes,
+        )  # fmt: skip
 
     reopen: Callable[[float], RecordingFeed] | None = None
     if parsed.kind is SourceKind.FILE:

@@ -14,7 +14,7 @@ from streamderain.api.derainer import Derainer
 from streamderain.api.feeds import CameraFeed, RecordingFeed
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import InputError, StreamderainError, UsageError
-from streamderain.frame import Frame
+from streamderain.frame import Frame, Picture, Pixels
 from streamderain.inference.cost import CostModel
 from streamderain.inference.past import SPAN, Recall
 from streamderain.inference.prior import Prior
@@ -282,22 +282,24 @@ class CleanVideo(ClosesAtExit):
         if chosen:
             began = self._clock()
             found = self.derainer.run(
-                [item.frame.picture for item in chosen], [_made(item.prior) for item in chosen]
+                [self._given(item.frame) for item in chosen], [_made(item.prior) for item in chosen]
             )
             self._cost.observe(chosen[0].frame.size, len(chosen), self._clock() - began)
             for item, pixels in zip(chosen, found, strict=True):
                 if self._keep_original:
-                    item.frame.original = item.frame.pixels.copy()
+                    item.frame.original = _own(item.frame)
                 item.frame.pixels, item.frame.derained = pixels, True
                 item.frame.model = self.derainer.model
         for item in items:
             item.done, item.prior = True, None
             if not item.frame.derained:
                 # What is remembered for the frames to come must not be drawn on.
-                pixels = item.frame.pixels
-                item.frame.pixels = pixels.copy() if pixels is item.frame.picture else pixels
+                item.frame.pixels = _own(item.frame)
                 if self._keep_original:
                     item.frame.original = item.frame.pixels.copy()
+
+    def _given(self, frame: Frame) -> Picture:
+        return frame.picture if self.derainer.takes_planes else frame.pixels
 
     def _wants(self, frame: Frame) -> bool:
         if self.derainer.model == NULL:
@@ -316,6 +318,12 @@ class CleanVideo(ClosesAtExit):
             return True
         self._tried = now
         return False
+
+
+def _own(frame: Frame) -> Pixels:
+    """Return a frame as RGB that nobody else has."""
+    pixels = frame.pixels
+    return pixels.copy() if pixels is frame.picture else pixels
 
 
 def _made(prior: Prior | Recall | None) -> Prior | None:

@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 __all__ = ["CostModel"]
+
+Size = tuple[int, int]
 
 MEMORY = 0.2
 """Weight of the newest run: a change of load shows within some five runs."""
 
+LEFT_OUT = 2
+"""First runs of a size and a number of frames: runtimes compile and reserve memory in them."""
+
 
 class CostModel:
-    """Expected seconds of a run by frame size, from the runs so far.
+    """Expected seconds of a run by frame size and number of frames, from the runs so far.
 
-    A batch is taken to cost in proportion to its frames. What was never run costs what its pixels
-    would at the rate of the size last seen, and nothing before the first run: it is tried then.
+    A number of frames that was never run costs what lies between its neighbours, or in proportion
+    to the nearest one. A size that was never run costs what its pixels would at the rate of the
+    size last seen, and nothing before the first run: it is tried then.
 
     Example::
 
         cost = CostModel()
-        cost.observe((720, 1280), frames=2, seconds=0.1)
+        for _ in range(3):
+            cost.observe((720, 1280), frames=2, seconds=0.1)
         cost.expected((720, 1280), frames=4)  # 0.2
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[int, int], float] = {}
-        self._begun: set[tuple[int, int]] = set()
+        self._seconds: dict[Size, dict[int, float]] = {}
+        self._runs = Counter[tuple[Size, int]]()
         self._per_pixel = 0.0
 
-    def observe(self, size: tuple[int, int], frames: int, seconds: float) -> None:
+    def observe(self, size: Size, frames: int, seconds: float) -> None:
         """Learn from a run of so many frames of a height and width.
-
-        The first run of a size is left out: runtimes compile and reserve memory in it.
 
         Raises:
             ValueError: no frames, or a negative time.
         """
         if frames < 1 or seconds < 0:
             raise ValueError(f"a run of {frames} frames in {seconds} s can't be")
-        if size not in self._begun:
-            self._begun.add(size)
+        self._runs[size, frames] += 1
+        if self._runs[size, frames] <= LEFT_OUT:
             return
-        each = seconds / frames
-        known = self._seconds.get(size, each)
-        self._seconds[size] = known + MEMORY * (each - known)
-        self._per_pixel = self._seconds[size] / (size[0] * size[1])
+        known = self._seconds.setdefault(size, {})
+        before = known.get(frames, seconds)
+        known[frames] = before + MEMORY * (seconds - before)
+        self._per_pixel = known[frames] / frames / (size[0] * size[1])
 
-    def expected(self, size: tuple[int, int], frames: int) -> float:
+    def expected(self, size: Size, frames: int) -> float:
         """Return the seconds that such a run will probably take."""
-        each = self._seconds.get(size, self._per_pixel * size[0] * size[1])
-        return each * frames
+        known = self._seconds.get(size, {})
+        if frames in known:
+            return known[frames]
+        fewer = max((count for count in known if count < frames), default=None)
+        more = min((count for count in known if count > frames), default=None)
+        if fewer is not None and more is not None:
+            share = (frames - fewer) / (more - fewer)
+            return known[fewer] + share * (known[more] - known[fewer])
+        nearest = fewer or more
+        if nearest is not None:
+            return known[nearest] * frames / nearest
+        return self._per_pixel * size[0] * size[1] * frames

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -90,7 +89,7 @@ def derain_coded(
         priors: what the past says of each, of its kind; None where it says nothing.
 
     Returns:
-        Pictures, planes where all that went in are and the network takes them.
+        Pictures, planes where planes went in and the network takes them.
 
     Raises:
         ModelMemoryError: not even a small tile fits into memory.
@@ -98,7 +97,9 @@ def derain_coded(
     """
     portions = portions or portions_for(backend)
     planes = [picture for picture in pictures if isinstance(picture, Planes)]
-    if takes_planes(backend) and len(planes) == len(pictures):
+    if takes_planes(backend) and 0 < len(planes) < len(pictures):
+        return _of_two_kinds(backend, pictures, priors, portions)
+    if takes_planes(backend) and planes:
         portion = portions.choose(len(planes), *planes[0].size)
         if portion.frames == len(planes) and portion.plan.count == 1:
             try:
@@ -112,13 +113,28 @@ def derain_coded(
     return list(derain(backend, *in_rgb(pictures, priors), portions))
 
 
+def _of_two_kinds(
+    backend: Backend,
+    pictures: Sequence[Picture],
+    priors: Sequence[Prior | None] | None,
+    portions: Portions,
+) -> Sequence[Picture]:
+    """Run planes together, and RGB together."""
+    result: list[Picture] = list(pictures)
+    for kind in (True, False):
+        places = [at for at, p in enumerate(pictures) if isinstance(p, Planes) is kind]
+        theirs = priors and [priors[at] for at in places]
+        found = derain_coded(backend, [pictures[at] for at in places], theirs, portions)
+        for at, picture in zip(places, found, strict=True):
+            result[at] = picture
+    return result
+
+
 def in_rgb(
     pictures: Sequence[Picture], priors: Sequence[Prior | None] | None
 ) -> tuple[list[Pixels], Sequence[Prior | None] | None]:
     """Return pictures and what the past says of them as RGB."""
-    return [pixels_of(p) for p in pictures], priors and [
-        p and replace(p, picture=p.pixels) for p in priors
-    ]
+    return [pixels_of(p) for p in pictures], priors and [p and p.in_rgb() for p in priors]
 
 
 def batch_for(backend: Backend, height: int, width: int, rounds: int = 1) -> int:
@@ -213,6 +229,7 @@ class Derainer:
         self._gate = gate
         self._lookahead = lookahead
         self._remembers = remember and backend.inputs != PICTURE
+        self._converts = backend.name != NULL and not takes_planes(backend)
         self._priors: dict[int, Prior] = {}
         self._portions = portions_for(backend)
 
@@ -240,10 +257,13 @@ class Derainer:
         """Give every frame, having looked whether it rains and what its past says of the scene."""
         if self._gate is not None:
             frames = judged(frames, self._gate)
-        if not self._remembers:
-            yield from frames
-            return
-        for frame, prior in remembered(frames, self._lookahead):
+        looked: Iterable[tuple[Frame, Prior | None]] = ((frame, None) for frame in frames)
+        if self._remembers:
+            looked = remembered(frames, self._lookahead)
+        for frame, prior in looked:
+            if self._converts and frame.bypass is None and not frame.corrupt:
+                prior = prior and prior.in_rgb()
+                _ = frame.pixels  # made here, beside the network that wants them
             if prior is not None:
                 self._priors[id(frame)] = prior
             yield frame
@@ -268,8 +288,8 @@ class Derainer:
         priors = {id(frame): self._priors.pop(id(frame), None) for frame in group}
         if chosen:
             derained = derain_coded(
-                self._backend, [f.picture for f in chosen], [priors[id(f)] for f in chosen],
-                self._portions,
+                self._backend, [f.pixels if self._converts else f.picture for f in chosen],
+                [priors[id(f)] for f in chosen], self._portions,
             )  # fmt: skip
             for frame, picture in zip(chosen, derained, strict=True):
                 if self._keep_original:

@@ -84,7 +84,8 @@ class OpenVinoNetwork:
         count, height, width = shape[:3]
         try:
             lanes = lanes_for(self.lanes, height, width, self._info.bytes_per_pixel)
-            if min(count, lanes) > 1 and self._comes_again(tuple(feed.shapes(1))):
+            # Fewer than there are lanes would leave cores idle.
+            if 1 < lanes <= count and self._comes_again(tuple(feed.shapes(1))):
                 self._run_side_by_side(feed, lanes)
             else:
                 request = self._request(tuple(feed.shapes(count)))

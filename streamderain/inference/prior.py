@@ -10,13 +10,13 @@ given both decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.frame import Picture, Pixels, pixels_of, size_of
+from streamderain.frame import Picture, Pixels, Planes, pixels_of, size_of
 from streamderain.inference.alignment import ALIGNED, beside, coverage
 from streamderain.inference.density import rain_density, ranks_for
 from streamderain.inference.exposure import as_bright_as
@@ -85,6 +85,10 @@ class Prior:
     def pixels(self) -> Pixels:
         """The scene as RGB, uint8 H×W×3."""
         return pixels_of(self.picture)
+
+    def in_rgb(self) -> Prior:
+        """Return the same about a frame in RGB."""
+        return replace(self, picture=self.pixels) if isinstance(self.picture, Planes) else self
 
 
 def no_prior(frame: Picture) -> Prior:

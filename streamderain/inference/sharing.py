@@ -1,8 +1,8 @@
 """Which frames of which cameras go through the network together. Pure, with the time handed in.
 
-A batch leaves when it is full, when no other camera may add to it, or when its oldest frame has
-waited long enough; a partial batch is normal. Cameras take turns, so that a fast one doesn't starve
-a slow one, and one that is silent delays nobody. Sizes are never mixed.
+A batch leaves when it is full, when no other camera is about to add to it, or when its oldest frame
+has waited long enough; a partial batch is normal. Cameras take turns, so that a fast one doesn't
+starve a slow one, and one that is silent delays nobody. Sizes are never mixed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ __all__ = ["CameraBatcher", "Candidate", "Choice"]
 
 Size = tuple[int, int]
 
-GONE_S = 1.0
-"""A camera that had nothing for the network so long isn't waited for."""
+LATE = 1.5
+"""Intervals of a camera after its last frame, from which on the next one isn't waited for."""
+
+_LONG_AGO = float("-inf")
 
 PROBE_S = 5.0
 """How often a size that takes too long is tried again: the machine may be less busy now."""
@@ -64,6 +66,40 @@ class Choice(Generic[C]):
     wake: float | None = None
 
 
+@dataclass(frozen=True)
+class _Rhythm:
+    """When a camera's frames come.
+
+    Attributes:
+        size: of the newest one.
+        at: when that came.
+        every: seconds between the last two, or None.
+    """
+
+    size: Size
+    at: float
+    every: float | None = None
+
+    @classmethod
+    def after(cls, before: _Rhythm | None, newest: Candidate) -> _Rhythm:
+        """Return what is known now that a frame has come."""
+        if before is None or newest.size != before.size:
+            return cls(newest.size, newest.arrived)
+        if newest.arrived == before.at:
+            return before
+        return cls(newest.size, newest.arrived, newest.arrived - before.at)
+
+    @property
+    def next(self) -> float:
+        """When the next one should come; never, where nobody knows."""
+        return float("inf") if self.every is None else self.at + self.every
+
+    @property
+    def latest(self) -> float:
+        """Until when the next one may be late; then it rains there no more, or it has ended."""
+        return _LONG_AGO if self.every is None else self.at + LATE * self.every
+
+
 class CameraBatcher:
     """Chooses the next batch.
 
@@ -77,7 +113,7 @@ class CameraBatcher:
         self._limit, self._wait, self._cost = limit, wait_s, cost
         self._last_run: dict[Size, float] = {}
         self._turns: dict[str, int] = {}
-        self._seen: dict[str, tuple[Size, float]] = {}
+        self._rhythms: dict[str, _Rhythm] = {}
         self._turn = 0
 
     def choose(self, queues: Mapping[str, Sequence[C]], now: float) -> Choice[C]:
@@ -99,7 +135,7 @@ class CameraBatcher:
                 size = useful[0].size
                 same = useful[: _leading(useful, size)]
                 groups.setdefault(size, {})[camera] = same
-                self._seen[camera] = size, now
+                self._rhythms[camera] = _Rhythm.after(self._rhythms.get(camera), waiting[-1])
         ready = {size: self._ready_at(size, group, now) for size, group in groups.items()}
         due = [size for size, at in ready.items() if at <= now]
         if not due:
@@ -112,7 +148,7 @@ class CameraBatcher:
     def forget(self, camera: str) -> None:
         """Forget a camera that is no more."""
         self._turns.pop(camera, None)
-        self._seen.pop(camera, None)
+        self._rhythms.pop(camera, None)
 
     def _too_late(self, candidate: C, now: float) -> bool:
         if candidate.deadline is None:
@@ -123,17 +159,16 @@ class CameraBatcher:
         return now - self._last_run.get(size, -PROBE_S) >= PROBE_S
 
     def _ready_at(self, size: Size, group: Mapping[str, Sequence[C]], now: float) -> float:
-        full = sum(len(waiting) for waiting in group.values()) >= self._limit(*size)
-        if full or not self._others(size, group, now):
+        """Return until when it may be waited for the frames of cameras that have none now."""
+        if sum(len(waiting) for waiting in group.values()) >= self._limit(*size):
             return float("-inf")
-        return min(_oldest(waiting) for waiting in group.values()) + self._wait
-
-    def _others(self, size: Size, group: Mapping[str, Sequence[C]], now: float) -> bool:
-        """Say whether a camera that has nothing now may soon add a frame of that size."""
-        return any(
-            camera not in group and its_size == size and now - at < GONE_S
-            for camera, (its_size, at) in self._seen.items()
+        until = min(_oldest(waiting) for waiting in group.values()) + self._wait
+        others = (
+            rhythm
+            for camera, rhythm in self._rhythms.items()
+            if camera not in group and rhythm.size == size and now <= rhythm.latest
         )
+        return min(until, max((o.latest for o in others if o.next <= until), default=_LONG_AGO))
 
     def _affordable(self, size: Size, group: Mapping[str, Sequence[C]], now: float) -> int:
         """Return how many frames can be run without making the first deadline late; at least 1."""

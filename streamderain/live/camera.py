@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamderain.channel import Cancelled
-from streamderain.frame import Frame
+from streamderain.frame import Frame, Planes, pixels_of
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import DRY, RainWatch
 from streamderain.inference.past import Recall, TemporalPrior
@@ -80,6 +80,8 @@ class CameraWorker:
         bypass: frames don't go into the network, for this reason; or None.
         gate: when it rains; dry frames don't go into the network. None lets all go.
         remembers: the network wants to know what the last frames say of each.
+        planes: the network takes pictures as cameras code them. Where it doesn't, they are
+            converted here, in the camera's own thread.
         tell: is told every change of state.
         clock: monotonic seconds.
     """
@@ -100,6 +102,7 @@ class CameraWorker:
         bypass: str | None = None,
         gate: GateConfig | None = None,
         remembers: bool = False,
+        planes: bool = True,
         tell: Callable[[str, Change], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -107,7 +110,7 @@ class CameraWorker:
         self._open, self._exchange, self._supervision = open_source, exchange, supervision
         self._shape, self._max_fps, self._max_lag = shape, max_fps, max_lag_s
         self._loops, self._ends, self._bypass = loops, ends, bypass
-        self._gate, self._remembers = gate, remembers
+        self._gate, self._remembers, self._planes = gate, remembers, planes
         self._tell, self._clock = tell, clock
         self._lock = threading.Lock()
         self._generation = 0
@@ -169,9 +172,9 @@ class CameraWorker:
         with self._lock:
             self._supervision.resume(self._clock())
 
-    def adapt(self, bypass: str | None, *, remembers: bool) -> None:
+    def adapt(self, bypass: str | None, *, remembers: bool, planes: bool) -> None:
         """Give frames as another network wants them, from the next one on; see the class."""
-        self._bypass, self._remembers = bypass, remembers
+        self._bypass, self._remembers, self._planes = bypass, remembers, planes
 
     def stop(self) -> None:
         """Begin no connection any more, and end what can be ended from here."""
@@ -280,11 +283,14 @@ class CameraWorker:
         if not guard.admits(captured.lag_s, self._clock()):
             self._exchange.skip(self.key, "late")
             return
+        whole = captured.picture()
+        shown = self._shape.apply(whole)
         frame = Frame(
             self.name, session, index, captured.pts, captured.time_base,
-            self._shape.apply(captured.picture()), t_capture_ns=captured.taken.ns,
+            shown if self._planes else pixels_of(shown), t_capture_ns=captured.taken.ns,
             t_source=captured.taken.source, corrupt=captured.corrupt,
             bypass="corrupt" if captured.corrupt else self._bypass,
+            coded=whole.colour if isinstance(whole, Planes) else None,
         )  # fmt: skip
         self._judge(frame, judging.watch)
         self._exchange.offer(self.key, frame, self._prior(frame, judging))

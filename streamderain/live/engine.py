@@ -16,7 +16,7 @@ import numpy as np
 from streamderain.channel import Cancelled
 from streamderain.errors import ModelError, StreamderainError
 from streamderain.frame import Picture, Planes, size_of
-from streamderain.inference.backend import VIDEO, Backend
+from streamderain.inference.backend import VIDEO, Backend, takes_planes
 from streamderain.inference.cost import CostModel
 from streamderain.inference.derainer import batch_for, derain_coded, portions_for
 from streamderain.inference.memory import Portions
@@ -49,10 +49,12 @@ class Needs:
     Attributes:
         bypass: frames don't go into it at all, for this reason; or None.
         remembers: it wants to know what the last frames say of each.
+        planes: it takes them as cameras code them.
     """
 
     bypass: str | None
     remembers: bool
+    planes: bool = True
 
 
 @dataclass
@@ -130,6 +132,8 @@ class Engine:
                     pictures = [ticket.frame.picture for ticket in tickets]
                     priors = [t.prior.use() if t.prior else None for t in tickets]
                     derained = derain_coded(backend, pictures, priors, loaded.portions)
+                    if len(tickets) > 1:  # one that is shown for long must not hold all others
+                        derained = list(map(_alone, derained))
                     loaded.cost.observe(tickets[0].size, len(tickets), self._clock() - started)
                     loaded.batches[len(tickets)] += 1
                 except Exception as error:  # noqa: BLE001 - one run must not end them all
@@ -261,6 +265,10 @@ class Engine:
         return self._batch or batch_for(backend, height, width)
 
 
+def _alone(picture: Picture) -> Picture:
+    return picture if isinstance(picture, Planes) else picture.copy()
+
+
 def _emptied(picture: Picture) -> Picture:
     if isinstance(picture, Planes):
         return replace(picture, samples=np.zeros_like(picture.samples))
@@ -268,4 +276,7 @@ def _emptied(picture: Picture) -> Picture:
 
 
 def _needs(backend: Backend) -> Needs:
-    return Needs(NULL if backend.name == NULL else None, backend.inputs == VIDEO)
+    is_null = backend.name == NULL
+    return Needs(
+        NULL if is_null else None, backend.inputs == VIDEO, is_null or takes_planes(backend)
+    )

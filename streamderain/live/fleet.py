@@ -195,7 +195,7 @@ class Fleet:
         with self._steering:
             self._needs = needs
             for unit in self._units.values():
-                unit.worker.adapt(needs.bypass, remembers=needs.remembers)
+                unit.worker.adapt(needs.bypass, remembers=needs.remembers, planes=needs.planes)
             self._config = self._config.model_copy(update={"model": model})
         self.changes.note()
 
@@ -264,7 +264,8 @@ class Fleet:
             unit.worker.mode = before.worker.mode
             if before.worker.paused:
                 unit.worker.pause()
-        unit.worker.adapt(self._needs.bypass, remembers=self._needs.remembers)
+        needs = self._needs
+        unit.worker.adapt(needs.bypass, remembers=needs.remembers, planes=needs.planes)
         unit.enter()
         if self._started_at is not None:
             unit.start()

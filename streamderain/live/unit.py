@@ -246,7 +246,7 @@ class Unit:
             key=self.key, shape=Shape(camera.region, camera.resize), max_fps=camera.max_fps,
             max_lag_s=settings_of(camera).staleness_s,
             loops=is_file and camera.loop, ends=is_file, bypass=needs.bypass,
-            gate=camera.gate.settings, remembers=needs.remembers,
+            gate=camera.gate.settings, remembers=needs.remembers, planes=needs.planes,
             tell=around.tell, clock=around.clock,
         )  # fmt: skip
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-import cv2
-import numpy as np
-
 from streamderain.closing import Closable
 from streamderain.errors import InputError
-from streamderain.frame import Picture, Pixels, Planes, pixels_of, size_of
+from streamderain.frame import Picture, size_of
 from streamderain.readers.capture import CaptureTime
+from streamderain.resizing import resized
 
 __all__ = [
     "Captured",
@@ -107,34 +105,11 @@ class Shape:
             SourceWrongError: the region reaches beyond the picture.
         """
         height, width = size_of(picture)
-        left, top, across, down = self._region or (0, 0, width, height)
+        left, top, across, down = region = self._region or (0, 0, width, height)
         if left + across > width or top + down > height:
             raise SourceWrongError(
-                f"the region {[left, top, across, down]} reaches beyond the picture of "
-                f"{width}x{height}; make it smaller"
+                f"the region {list(region)} reaches beyond the picture of {width}x{height}; "
+                "make it smaller"
             )
         across_to, down_to = self._resize or (across, down)
-        if (left, top, across, down) == (0, 0, across_to, down_to) == (0, 0, width, height):
-            return picture
-        odd = any(each % 2 for each in (left, top, across, down, across_to, down_to))
-        if odd or not isinstance(picture, Planes):
-            region = pixels_of(picture)[top : top + down, left : left + across]
-            return _scaled(region, down_to, across_to)
-        samples = np.empty((down_to * 3 // 2, across_to), np.uint8)
-        result = Planes(samples, picture.colour)
-        parts = (picture.luma, *picture.chroma), (result.luma, *result.chroma), (1, 2, 2)
-        for source, target, by in zip(*parts, strict=True):
-            rows, columns = (
-                slice(top // by, (top + down) // by),
-                slice(left // by, (left + across) // by),
-            )
-            target[...] = _scaled(source[rows, columns], *target.shape)
-        return result
-
-
-def _scaled(part: Pixels, height: int, width: int) -> Pixels:
-    """Return a picture or a plane of another size, C-contiguous."""
-    if part.shape[:2] != (height, width):
-        method = cv2.INTER_AREA if width < part.shape[1] else cv2.INTER_LINEAR
-        part = np.asarray(cv2.resize(part, (width, height), interpolation=method), np.uint8)
-    return np.ascontiguousarray(part)
+        return resized(picture, down_to, across_to, region)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamderain.frame import Picture, Pixels, pixels_of, size_of
+from streamderain.frame import Picture, Pixels, Planes, pixels_of, size_of
 from streamderain.live.reports import Pair
 from streamderain.service.shapes import View
 
@@ -71,13 +71,12 @@ def encode(
 
 
 def _scaled(whole: Picture, width: int, height: int | None = None) -> Pixels:
-    import cv2
+    from streamderain.resizing import resized
 
-    pixels = pixels_of(whole)
+    rows, columns = size_of(whole)
     if height is None:
-        height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(
-        cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8
-    )
+        height = max(1, round(rows * width / columns))
+    if (height, width) != (rows, columns) and isinstance(whole, Planes):
+        # Scaled before it is converted: of a thumbnail there is little to convert.
+        whole = pixels_of(resized(whole, height + height % 2, width + width % 2))
+    return pixels_of(resized(whole, height, width))

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from streamderain.colour import encoding_colour, tag
 from streamderain.conversion import to_encode
 from streamderain.errors import OutputError
-from streamderain.frame import Frame, colour_for
+from streamderain.frame import Colour, Frame
 from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.base import LeftOutError
 
@@ -284,7 +284,7 @@ class SegmentRecorder:
             container_options=MUXER_OPTIONS[self._container],
         )  # fmt: skip
         self._pixel_format = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
-        self._colour = encoding_colour(colour_for(frame.picture), self._pixel_format, height)
+        self._colour = encoding_colour(frame.coded or Colour(), self._pixel_format, height)
         options = {"crf": str(self._crf), "preset": self._preset}
         if self._encoder == "libx265":
             options["x265-params"] = f"log-level=none:rc-lookahead={LOOKAHEAD}:frame-threads=1"

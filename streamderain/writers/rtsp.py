@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from streamderain.frame import Frame, colour_for
+from streamderain.frame import Frame
 from streamderain.source import parse_source
 from streamderain.writers.base import LeftOutError
 from streamderain.writers.rtsp_encoder import EncoderSettings, LiveEncoder, RtpPacker
@@ -171,7 +171,7 @@ class _Push:
         self._session, self._settings, self._rate = session, settings, rate
         self._key = announcement_of(frame)
         self._timeline = Timeline(taken, now)
-        self._colour = colour_for(frame.picture)
+        self._colour = frame.coded
         self._encoder = self._open_encoder(frame)
         self._packer = RtpPacker(self._timeline.began_ns, secrets.randbits(31))
         stream = Stream(frame.camera, secrets.randbits(31), self._encoder.parameter_sets)
