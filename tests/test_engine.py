@@ -1,6 +1,7 @@
 """The network that runs, and another one that takes its place while frames come."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from streamderain.errors import ModelError
 from streamderain.inference.backend import VIDEO, NullBackend
 from streamderain.live import engine as engine_module
-from streamderain.live.engine import Engine, Needs
+from streamderain.live.engine import Engine, Needs, Priors
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import LaneSettings
 from streamderain.live.outlet import Outlet
@@ -251,3 +252,17 @@ def test_no_frame_is_lost_or_passed_over_while_networks_change_under_load():
             assert rig.send().derained
         assert not any(rig.exchange.count("gate").missing().values())
         assert rig.engine.report().reloads == 20
+
+
+def test_what_the_past_says_of_several_frames_is_made_at_the_same_time():
+    both = threading.Barrier(2)
+
+    class Meeting:
+        def use(self):
+            both.wait(20)
+            return "known"
+
+    tickets = [SimpleNamespace(prior=prior) for prior in (Meeting(), None, Meeting())]
+    with Priors() as priors:
+        assert priors.of(tickets) == ["known", None, "known"]
+        assert priors.of([tickets[1]]) == [None]

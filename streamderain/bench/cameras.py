@@ -24,6 +24,7 @@ from streamderain.inference.cost import CostModel
 from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.camera import CameraWorker
+from streamderain.live.engine import Priors
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import LaneSettings
 from streamderain.live.outlet import Outlet
@@ -180,23 +181,23 @@ class _Site:
         )  # fmt: skip
 
     def _infer(self) -> None:
-        while True:
-            try:
-                tickets = self._exchange.work()
-            except Cancelled:
-                return
-            began = time.monotonic()
-            try:
-                pictures = [ticket.frame.picture for ticket in tickets]
-                priors = [t.prior.use() if t.prior else None for t in tickets]
-                derained = derain_coded(self._backend, pictures, priors)
-            except Exception as error:  # noqa: BLE001 - handed to who waits
-                self.error = error
-                self._exchange.finish(tickets, None, self._backend.name)
-                return
-            self._cost.observe(tickets[0].size, len(tickets), time.monotonic() - began)
-            self.seen.batches.append((time.time(), len(tickets)))
-            self._exchange.finish(tickets, derained, self._backend.name)
+        with Priors() as priors:
+            while True:
+                try:
+                    tickets = self._exchange.work()
+                except Cancelled:
+                    return
+                began = time.monotonic()
+                try:
+                    pictures = [ticket.frame.picture for ticket in tickets]
+                    derained = derain_coded(self._backend, pictures, priors.of(tickets))
+                except Exception as error:  # noqa: BLE001 - handed to who waits
+                    self.error = error
+                    self._exchange.finish(tickets, None, self._backend.name)
+                    return
+                self._cost.observe(tickets[0].size, len(tickets), time.monotonic() - began)
+                self.seen.batches.append((time.time(), len(tickets)))
+                self._exchange.finish(tickets, derained, self._backend.name)
 
     def _take(self, name: str) -> None:
         while True:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,13 +20,16 @@ from streamderain.frame import Picture, Planes, size_of
 from streamderain.inference.backend import VIDEO, Backend, takes_planes
 from streamderain.inference.cost import CostModel
 from streamderain.inference.derainer import batch_for, derain_coded, portions_for
+from streamderain.inference.graphs import usable_cores
 from streamderain.inference.memory import Portions
+from streamderain.inference.prior import Prior
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.exchange import Exchange
+from streamderain.live.lane import Ticket
 from streamderain.live.reports import ModelReport
 from streamderain.models import NULL, sha256_of
 
-__all__ = ["Engine", "Needs"]
+__all__ = ["Engine", "Needs", "Priors"]
 
 log = logging.getLogger("streamderain")
 
@@ -68,6 +72,29 @@ class _Loaded:
     since: float
     portions: Portions
     batches: Counter[int] = field(default_factory=Counter)
+
+
+class Priors:
+    """Makes what the past says of a batch's frames, those of several at the same time."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="prior")
+
+    def of(self, tickets: Sequence[Ticket]) -> list[Prior | None]:
+        """Return the prior of each, None where nobody remembers."""
+        if sum(ticket.prior is not None for ticket in tickets) < 2:
+            return list(map(_prior_of, tickets))
+        return list(self._pool.map(_prior_of, tickets))
+
+    def __enter__(self) -> Priors:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._pool.shutdown()
+
+
+def _prior_of(ticket: Ticket) -> Prior | None:
+    return ticket.prior.use() if ticket.prior else None
 
 
 class Engine:
@@ -116,31 +143,29 @@ class Engine:
     def run(self, exchange: Exchange) -> None:
         """Run batches until there are no more."""
         failed_at = float("-inf")
-        while True:
-            try:
-                tickets = exchange.work()
-            except Cancelled:
-                return
-            derained: Sequence[Picture] | None = None
-            with self._use() as loaded:
-                backend, started = loaded.backend, self._clock()
-                bypass = _needs(backend).bypass
-                if bypass is not None:  # they were queued for the one before
-                    exchange.finish(tickets, None, backend.name, bypass)
-                    continue
+        with Priors() as priors:
+            while True:
                 try:
-                    pictures = [ticket.frame.picture for ticket in tickets]
-                    priors = [t.prior.use() if t.prior else None for t in tickets]
-                    derained = derain_coded(backend, pictures, priors, loaded.portions)
-                    if len(tickets) > 1:  # one that is shown for long must not hold all others
-                        derained = list(map(_alone, derained))
-                    loaded.cost.observe(tickets[0].size, len(tickets), self._clock() - started)
-                    loaded.batches[len(tickets)] += 1
-                except Exception as error:  # noqa: BLE001 - one run must not end them all
-                    if started - failed_at > SAY_AGAIN_S:
-                        failed_at = started
-                        log.error("%s; the frames pass as they came", error)
-            exchange.finish(tickets, derained, backend.name)
+                    tickets = exchange.work()
+                except Cancelled:
+                    return
+                derained: Sequence[Picture] | None = None
+                with self._use() as loaded:
+                    backend, started = loaded.backend, self._clock()
+                    bypass = _needs(backend).bypass
+                    if bypass is not None:  # they were queued for the one before
+                        exchange.finish(tickets, None, backend.name, bypass)
+                        continue
+                    try:
+                        derained = _derained(backend, tickets, priors.of(tickets), loaded.portions)
+                        seconds = self._clock() - started
+                        loaded.cost.observe(tickets[0].size, len(tickets), seconds)
+                        loaded.batches[len(tickets)] += 1
+                    except Exception as error:  # noqa: BLE001 - one run must not end them all
+                        if started - failed_at > SAY_AGAIN_S:
+                            failed_at = started
+                            log.error("%s; the frames pass as they came", error)
+                exchange.finish(tickets, derained, backend.name)
 
     def reload(
         self,
@@ -265,8 +290,17 @@ class Engine:
         return self._batch or batch_for(backend, height, width)
 
 
-def _alone(picture: Picture) -> Picture:
-    return picture if isinstance(picture, Planes) else picture.copy()
+def _derained(
+    backend: Backend,
+    tickets: Sequence[Ticket],
+    priors: Sequence[Prior | None],
+    portions: Portions,
+) -> Sequence[Picture]:
+    found = derain_coded(backend, [ticket.frame.picture for ticket in tickets], priors, portions)
+    if len(tickets) == 1:
+        return found
+    # One that is shown for long must not hold all others of its batch.
+    return [picture if isinstance(picture, Planes) else picture.copy() for picture in found]
 
 
 def _emptied(picture: Picture) -> Picture:
