@@ -38,10 +38,10 @@ log = logging.getLogger("streamderain")
 SAMPLE_S = 0.25
 FAULTS = ("cut", "freeze", "trickle", "down", "resize", "deaf")
 
-SIZES = ((320, 240), (480, 360), (256, 192))
+SIZES = ((320, 240), (416, 312), (256, 192))
 """Widths and heights that pictures have; of the largest, several are run side by side."""
 
-WARM_S = 30.0
+WARM_S = 60.0
 """How long it may take until a size has been through the network."""
 
 
@@ -145,15 +145,14 @@ def _warm_up(service: LiveService, servers: Any, names: list[str]) -> None:
         for name in names:
             servers.resize(name, width, height)
         for name in names:
-            while not _derained(service, name, (height, width)):
+            derained: int | None = None
+            while derained is None or service.stats(name).count.derained == derained:
                 if time.monotonic() > ends:
                     raise SystemExit(f"error: no frame of {width}x{height} of {name} was derained")
                 time.sleep(0.1)
-
-
-def _derained(service: LiveService, name: str, size: tuple[int, int]) -> bool:
-    pair = service.control.pair(name)
-    return pair is not None and pair.frame.derained and pair.frame.size == size
+                pair = service.control.pair(name)
+                if derained is None and pair is not None and pair.frame.size == (height, width):
+                    derained = service.stats(name).count.derained
 
 
 def _config(
