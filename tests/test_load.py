@@ -133,7 +133,7 @@ def test_a_slow_and_a_stopped_subscriber_cost_no_memory_and_nobody_elses_frames(
 
     import zmq
 
-    address, load = f"ipc://{tmp_path / 'a.ipc'}", {"fps": 100.0}
+    address, load = f"ipc://{tmp_path / 'a.ipc'}", {"fps": 50.0}
 
     class Big(Ramp):
         def __init__(self, load):
