@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from streamderain import metrics
+from streamderain import conversion, metrics
 from streamderain.clean import CleanOptions
 from streamderain.cli import main
 from streamderain.conversion import from_planes, from_rgb, planes_of
 from streamderain.errors import ModelMemoryError
 from streamderain.frame import Colour, Planes, pixels_of
 from streamderain.inference.backend import NullBackend, takes_planes
-from streamderain.inference.derainer import derain, derain_coded
+from streamderain.inference.derainer import Derainer, derain, derain_coded
 from streamderain.inference.exposure import as_bright_as
 from streamderain.inference.gauge import RainGauge
 from streamderain.inference.grey import is_grey
@@ -241,6 +241,29 @@ def test_a_network_that_takes_planes_gets_them_and_rgb_where_they_do_not_fit():
     assert np.array_equal(first, pixels_of(planes[0]))
     assert np.array_equal(second, pixels_of(planes[1]))
     assert np.array_equal(derain_coded(NullBackend(), planes)[1], pixels_of(planes[1]))
+
+
+def test_who_needs_rgb_is_given_what_was_converted_beside_it(monkeypatch):
+    class Plain(NullBackend):
+        name, inputs = "plain", 7
+
+        def run(self, frames):
+            return frames[..., :3]
+
+    made, convert = [], conversion.rgb_of
+    monkeypatch.setattr(conversion, "rgb_of", lambda planes: made.append(1) or convert(planes))
+    frames = [live_frame(index) for index in range(4)]
+    for index, frame in enumerate(frames):
+        frame.picture = coded(picture(48, 64, index))
+    frames[1].bypass = "dry"
+    derainer = Derainer(Plain())
+    looked = list(derainer.look(frames))
+    assert len(made) == 6  # of three frames, and of what the past says of each
+    cleaned = list(derainer.clean(looked))
+    assert len(made) == 6
+    assert [frame.derained for frame in cleaned] == [True, False, True, True]
+    assert isinstance(cleaned[1].picture, Planes), "nobody needs it"
+    assert np.array_equal(cleaned[2].picture, convert(coded(picture(48, 64, 2))))
 
 
 @pytest.fixture(scope="module")
