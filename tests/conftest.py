@@ -78,3 +78,20 @@ def memory(tmp_path, monkeypatch):
     store.pseudo_dirs[:] = [""]
     left = [path for path in temporary.rglob("*") if path.is_file()]
     assert not left, "copies are removed"
+
+
+@pytest.fixture
+def control():
+    """What steers two cameras that are made up."""
+    from tests.fake_control import FakeControl
+
+    return FakeControl("gate", "yard")
+
+
+@pytest.fixture
+def client(control):
+    """Who asks a service of those cameras over REST."""
+    from tests.rest import client_of
+
+    with client_of(control) as client:
+        yield client

@@ -9,19 +9,8 @@ from starlette.testclient import TestClient
 
 from streamderain.service import operations
 from streamderain.service.app import WORKERS, make_app
-from tests.fake_control import FakeControl, settings
+from tests.fake_control import settings
 from tests.rest import API, BEARER, client_of, refusal
-
-
-@pytest.fixture
-def control():
-    return FakeControl("gate", "yard")
-
-
-@pytest.fixture
-def client(control):
-    with client_of(control) as client:
-        yield client
 
 
 @pytest.fixture

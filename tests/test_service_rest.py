@@ -10,19 +10,8 @@ from starlette.testclient import TestClient
 from streamderain.config import CameraConfig
 from streamderain.errors import ConfigError, OutputError, UnknownCameraError
 from streamderain.service.app import make_app
-from tests.fake_control import PASSWORD, TOKEN, FakeControl, settings
+from tests.fake_control import PASSWORD, TOKEN, settings
 from tests.rest import API, BEARER, client_of, refusal
-
-
-@pytest.fixture
-def control():
-    return FakeControl("gate", "yard")
-
-
-@pytest.fixture
-def client(control):
-    with client_of(control) as client:
-        yield client
 
 
 def test_cameras_are_listed_with_all_that_a_page_needs(client):

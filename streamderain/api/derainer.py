@@ -15,7 +15,7 @@ from streamderain.closing import ClosesAtExit
 from streamderain.defaults import LIVE_MODEL
 from streamderain.errors import UsageError
 from streamderain.frame import Frame, Picture, Pixels, pixels_of, size_of
-from streamderain.inference.backend import PICTURE, takes_planes
+from streamderain.inference.backend import PICTURE, wants_rgb
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.gate import GateConfig
@@ -104,7 +104,7 @@ class Derainer(ClosesAtExit):
     @property
     def takes_planes(self) -> bool:
         """Whether nothing has to be converted for the network."""
-        return self.model == NULL or takes_planes(self._backend)
+        return not wants_rgb(self._backend)
 
     def batch_for(self, height: int, width: int) -> int:
         """Return how many frames of a size are best derained together, 1 to 16."""

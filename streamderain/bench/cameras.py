@@ -19,7 +19,7 @@ from streamderain.channel import Cancelled
 from streamderain.closing import ClosesAtExit
 from streamderain.config import CameraDefaults, RunConfig
 from streamderain.frame import Frame, SourceFormat, copy_of
-from streamderain.inference.backend import VIDEO, Backend, takes_planes
+from streamderain.inference.backend import VIDEO, Backend, wants_rgb
 from streamderain.inference.cost import CostModel
 from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.sharing import CameraBatcher
@@ -176,7 +176,7 @@ class _Site:
             Supervision(Backoff(defaults.backoff, defaults.backoff_most), defaults.timeout,
                         defaults.stall),
             shape=Shape(), gate=ALWAYS, remembers=self._backend.inputs == VIDEO,
-            planes=takes_planes(self._backend),
+            planes=not wants_rgb(self._backend),
             bypass=NULL if self._backend.name == NULL else None, tell=lambda *_: None,
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ __all__ = [
     "planes_sha256_of",
     "takes_apart",
     "takes_planes",
+    "wants_rgb",
 ]
 
 Frames = NDArray[np.uint8]
@@ -163,3 +164,8 @@ class NullBackend(ClosesAtExit):
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def wants_rgb(backend: Backend) -> bool:
+    """Say whether pictures as codecs hold them have to be converted for a network; not for none."""
+    return backend.name != NULL and not takes_planes(backend)

@@ -17,6 +17,7 @@ from streamderain.inference.backend import (
     Frames,
     takes_apart,
     takes_planes,
+    wants_rgb,
 )
 from streamderain.inference.batching import FrameBatcher, choose_batch
 from streamderain.inference.gate import GateConfig
@@ -229,7 +230,7 @@ class Derainer:
         self._gate = gate
         self._lookahead = lookahead
         self._remembers = remember and backend.inputs != PICTURE
-        self._converts = backend.name != NULL and not takes_planes(backend)
+        self._converts = wants_rgb(backend)
         self._priors: dict[int, Prior] = {}
         self._portions = portions_for(backend)
 

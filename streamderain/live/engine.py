@@ -17,7 +17,7 @@ import numpy as np
 from streamderain.channel import Cancelled
 from streamderain.errors import ModelError, StreamderainError
 from streamderain.frame import Picture, Planes, size_of
-from streamderain.inference.backend import VIDEO, Backend, takes_planes
+from streamderain.inference.backend import VIDEO, Backend, wants_rgb
 from streamderain.inference.cost import CostModel
 from streamderain.inference.derainer import batch_for, derain_coded, portions_for
 from streamderain.inference.graphs import usable_cores
@@ -310,7 +310,5 @@ def _emptied(picture: Picture) -> Picture:
 
 
 def _needs(backend: Backend) -> Needs:
-    is_null = backend.name == NULL
-    return Needs(
-        NULL if is_null else None, backend.inputs == VIDEO, is_null or takes_planes(backend)
-    )
+    bypass = NULL if backend.name == NULL else None
+    return Needs(bypass, backend.inputs == VIDEO, not wants_rgb(backend))
