@@ -32,10 +32,19 @@ tests are marked so."""
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items):
-    """Mark the tests that want the machine to themselves."""
+    """Mark the tests that want the machine to themselves, and those that a busy machine may fail.
+
+    The latter ask how long something takes that goes on in several processes. Where others use the
+    machine, the answer is theirs too: it is asked again then, and the summary tells of it (R).
+    """
     for item in items:
-        if item.module.__name__.rpartition(".")[2] in ALONE:
+        *packages, module = item.module.__name__.split(".")
+        if module in ALONE:
             item.add_marker(pytest.mark.alone)
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.flaky(reruns=2))
+        elif "real" in packages:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 # What is tested is what runtimes make of the files here, not what the user's cache holds; what one

@@ -19,12 +19,10 @@ from streamderain.channel import Cancelled
 from streamderain.closing import ClosesAtExit
 from streamderain.config import CameraDefaults, RunConfig
 from streamderain.frame import Frame, SourceFormat, copy_of
-from streamderain.inference.backend import VIDEO, Backend, wants_rgb
-from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import batch_for, derain_coded
-from streamderain.inference.sharing import CameraBatcher
+from streamderain.inference.backend import Backend
+from streamderain.inference.derainer import derain_coded
 from streamderain.live.camera import CameraWorker
-from streamderain.live.engine import Priors
+from streamderain.live.engine import Engine, Run
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import LaneSettings
 from streamderain.live.outlet import Outlet
@@ -123,15 +121,18 @@ class _Site:
     def __init__(
         self, backend: Backend, footage: Footage, cameras: int, fps: Fraction, batch: int | None
     ) -> None:
-        self._backend, self._footage, self._fps, self._batch = backend, footage, fps, batch
+        self._footage, self._fps = footage, fps
         self.seen = Seen()
         self.error: Exception | None = None
-        self._cost, defaults = CostModel(), CameraDefaults()
+        defaults = CameraDefaults()
         wait_s = float(RunConfig.model_fields["batch_wait"].default)
-        self._exchange = Exchange(Switchboard(CameraBatcher(self._limit, wait_s, self._cost)))
+        self._engine = Engine(backend, batch=batch, batch_wait=wait_s, tell=self._note)
+        self._exchange = Exchange(Switchboard(self._engine.batcher))
         self._workers: list[CameraWorker] = []
         self._threads = [
-            threading.Thread(target=self._infer, name="infer", daemon=True),
+            threading.Thread(
+                target=self._engine.run, args=(self._exchange,), name="infer", daemon=True
+            ),
             threading.Thread(target=self._exchange.keep_time, name="deadlines", daemon=True),
         ]
         for index in range(cameras):
@@ -164,40 +165,24 @@ class _Site:
             if thread.ident is not None:
                 thread.join(JOIN_S)
 
-    def _limit(self, height: int, width: int) -> int:
-        return self._batch or batch_for(self._backend, height, width)
-
     def _connect(self) -> LiveSource:
         return PlayedSource(_Street(self._footage, self._fps), pace=True)
 
     def _worker(self, name: str, defaults: CameraDefaults) -> CameraWorker:
+        needs = self._engine.needs
         return CameraWorker(
             name, self._connect, self._exchange,
             Supervision(Backoff(defaults.backoff, defaults.backoff_most), defaults.timeout,
                         defaults.stall),
-            shape=Shape(), gate=ALWAYS, remembers=self._backend.inputs == VIDEO,
-            planes=not wants_rgb(self._backend),
-            bypass=NULL if self._backend.name == NULL else None, tell=lambda *_: None,
+            shape=Shape(), gate=ALWAYS, remembers=needs.remembers, planes=needs.planes,
+            bypass=needs.bypass, tell=lambda *_: None,
         )  # fmt: skip
 
-    def _infer(self) -> None:
-        with Priors() as priors:
-            while True:
-                try:
-                    tickets = self._exchange.work()
-                except Cancelled:
-                    return
-                began = time.monotonic()
-                try:
-                    pictures = [ticket.frame.picture for ticket in tickets]
-                    derained = derain_coded(self._backend, pictures, priors.of(tickets))
-                except Exception as error:  # noqa: BLE001 - handed to who waits
-                    self.error = error
-                    self._exchange.finish(tickets, None, self._backend.name)
-                    return
-                self._cost.observe(tickets[0].size, len(tickets), time.monotonic() - began)
-                self.seen.batches.append((time.time(), len(tickets)))
-                self._exchange.finish(tickets, derained, self._backend.name)
+    def _note(self, run: Run) -> None:
+        if run.error is not None:
+            self.error = self.error or run.error
+        else:
+            self.seen.batches.append((time.time(), run.frames))
 
     def _take(self, name: str) -> None:
         while True:

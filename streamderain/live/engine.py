@@ -29,7 +29,7 @@ from streamderain.live.lane import Ticket
 from streamderain.live.reports import ModelReport
 from streamderain.models import NULL, sha256_of
 
-__all__ = ["Engine", "Needs", "Priors"]
+__all__ = ["Engine", "Needs", "Priors", "Run"]
 
 log = logging.getLogger("streamderain")
 
@@ -74,6 +74,19 @@ class _Loaded:
     batches: Counter[int] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class Run:
+    """A batch that went through the network.
+
+    Attributes:
+        frames: how many it had.
+        error: why they came out as they came, or None.
+    """
+
+    frames: int
+    error: Exception | None = None
+
+
 class Priors:
     """Makes what the past says of a batch's frames, those of several at the same time."""
 
@@ -106,6 +119,7 @@ class Engine:
         batch_wait: how long a frame may wait for others to fill its batch, in seconds.
         clock: monotonic seconds.
         wall: seconds since 1970.
+        tell: is told of each run as it ends; without it, those that fail are logged.
 
     Raises:
         ModelError: the network's file can't be read.
@@ -119,8 +133,10 @@ class Engine:
         batch_wait: float = 0.01,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        tell: Callable[[Run], None] | None = None,
     ) -> None:
         self._batch, self._wait = batch, batch_wait
+        self._tell, self._failed_at = tell or self._log, float("-inf")
         self._clock, self._wall = clock, wall
         self._loaded = self._load(backend)
         self._changed = threading.Condition()
@@ -142,7 +158,6 @@ class Engine:
 
     def run(self, exchange: Exchange) -> None:
         """Run batches until there are no more."""
-        failed_at = float("-inf")
         with Priors() as priors:
             while True:
                 try:
@@ -162,9 +177,9 @@ class Engine:
                         loaded.cost.observe(tickets[0].size, len(tickets), seconds)
                         loaded.batches[len(tickets)] += 1
                     except Exception as error:  # noqa: BLE001 - one run must not end them all
-                        if started - failed_at > SAY_AGAIN_S:
-                            failed_at = started
-                            log.error("%s; the frames pass as they came", error)
+                        self._tell(Run(len(tickets), error))
+                    else:
+                        self._tell(Run(len(tickets)))
                 exchange.finish(tickets, derained, backend.name)
 
     def reload(
@@ -277,6 +292,11 @@ class Engine:
             with self._changed:
                 self._running = None
                 self._changed.notify_all()
+
+    def _log(self, run: Run) -> None:
+        if run.error is not None and self._clock() - self._failed_at > SAY_AGAIN_S:
+            self._failed_at = self._clock()
+            log.error("%s; the frames pass as they came", run.error)
 
     def _load(self, backend: Backend) -> _Loaded:
         cost = CostModel()

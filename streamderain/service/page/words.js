@@ -35,7 +35,7 @@ const STAGES = {
 };
 
 /** A camera without a picture for this long is said to have none, or for three frames of its own. */
-const LATE_S = 1.2;
+const LATE_S = 1;
 
 export const bypassName = (reason) => BYPASS[reason] ?? reason;
 export const dropName = (reason) => DROPS[reason] ?? reason;
