@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from streamderain.inference import gauge
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
 from streamderain.inference.gauge import FEATURES, RainGauge, cut_patches, features, shift_between
@@ -25,8 +26,8 @@ def dry():
 
 
 def scores(frames):
-    gauge = RainGauge()
-    return [gauge.step(frame) for frame in frames]
+    meter = RainGauge()
+    return [meter.step(frame) for frame in frames]
 
 
 @pytest.mark.parametrize("rain", ["light", "moderate", "heavy", "night"])
@@ -34,6 +35,42 @@ def test_rain_is_known_from_the_third_frame_on(rain):
     found = scores(street(rain))
     assert found[:2] == [1.0, 1.0]
     assert min(found) > GateConfig().wet
+
+
+@pytest.fixture(scope="module")
+def street_by_weather():
+    """The street for long enough to look at it less often."""
+    return {rain: street(rain, seconds=2.4, size=(270, 480)) for rain in (None, "light")}
+
+
+@pytest.mark.parametrize("rain", [None, "light"])
+def test_while_nothing_changes_every_third_frame_is_measured(street_by_weather, monkeypatch, rain):
+    measured = []
+    measure = gauge.measure_patches
+    monkeypatch.setattr(
+        gauge, "measure_patches", lambda *given: measured.append(1) or measure(*given)
+    )
+    found = scores(street_by_weather[rain])[2:]
+    rested = len(found) - gauge.SETTLED
+    assert len(measured) == pytest.approx(gauge.SETTLED + rested / gauge.RESTING, abs=3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "light"), (None, "heavy"), ("light", None)])
+@pytest.mark.parametrize("change", [58, 59, 60])
+def test_a_change_is_known_two_frames_later_at_most(
+    street_by_weather, monkeypatch, before, after, change
+):
+    frames = [*street_by_weather[before][:change], *street(after, size=(270, 480))]
+
+    def known():
+        found = enumerate(scores(frames)[2:])
+        if after:
+            return next(at for at, score in found if score >= GateConfig().wet)
+        return next(at for at, score in found if score < GateConfig().dry)
+
+    resting = known()
+    monkeypatch.setattr(gauge, "SETTLED", 1000)
+    assert resting - known() < gauge.RESTING
 
 
 @pytest.mark.parametrize("size", [(270, 480), (720, 1280)])

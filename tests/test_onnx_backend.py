@@ -3,18 +3,21 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from streamderain import metrics
-from streamderain.errors import ModelError, UsageError
+from streamderain.errors import ModelError, ModelMemoryError, UsageError
 from streamderain.inference.backend import NullBackend
 from streamderain.inference.create import create_backend
 from streamderain.inference.derainer import derain
-from streamderain.inference.onnx import OnnxBackend
+from streamderain.inference.onnx import OnnxBackend, PlanesSession, session_options
+from streamderain.inference.prior import no_prior
 from streamderain.models import available_models, resolve_model
 from streamderain.rain.streaks import RainConfig, RainField
+from tests.coded import coded
 from tests.graphs import network_file
 
 MODEL = "attention-m"
@@ -174,3 +177,30 @@ def test_a_network_runs_without_telling_anybody(tmp_path):
     subprocess.run([sys.executable, "-c", script], env=told | here, check=True)
     left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert not left, "no identifier of this machine, and no events to be sent"
+
+
+@pytest.fixture
+def planar():
+    with create_backend("video-xxs", "cpu", "onnx", "int8") as made:
+        yield made
+
+
+def test_pictures_as_codecs_hold_them_can_fail_as_others_do(planar, monkeypatch):
+    def full(*_):
+        raise RuntimeError("bad allocation: Failed to allocate memory")
+
+    given = [coded(np.full((36, 64, 3), 90, np.uint8))]
+    priors = [no_prior(given[0])]
+    monkeypatch.setattr(planar._planes, "_session", SimpleNamespace(run=full))
+    with pytest.raises(ModelMemoryError, match=r"video-xxs ran out of memory on frames of 64x36"):
+        planar.run_planes(given, priors)
+    planar.close()
+    with pytest.raises(ModelError, match="was closed"):
+        planar.run_planes(given, priors)
+
+
+def test_a_graph_for_rgb_is_not_taken_for_one_of_planes():
+    import onnxruntime as ort
+
+    with pytest.raises(ModelError, match="isn't a graph for pictures as codecs hold them"):
+        PlanesSession(ort, resolve_model("video-xxs"), session_options(ort))

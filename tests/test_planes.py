@@ -266,12 +266,12 @@ def test_who_needs_rgb_is_given_what_was_converted_beside_it(monkeypatch):
     assert np.array_equal(cleaned[2].picture, convert(coded(picture(48, 64, 2))))
 
 
-@pytest.fixture(scope="module")
-def backend():
-    pytest.importorskip("openvino")
+@pytest.fixture(scope="module", params=["onnx", "openvino"])
+def backend(request):
+    pytest.importorskip({"onnx": "onnxruntime"}.get(request.param, request.param))
     from streamderain.inference.create import create_backend
 
-    with create_backend("video-xs", "cpu", "openvino", "int8") as opened:
+    with create_backend("video-xs", "cpu", request.param, "int8") as opened:
         assert takes_planes(opened)
         yield opened
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from streamderain.frame import Picture, Planes, size_of
 from streamderain.inference.pictures import contrast_of, in_full
 
-__all__ = ["FEATURES", "RainGauge", "Sums", "features"]
+__all__ = ["FEATURES", "RainGauge", "Sums", "Weather", "features"]
 
 PATCH = 64
 """Side of a patch in pixels; it keeps the picture's own, of which streaks are two or three wide."""
@@ -53,8 +54,16 @@ SUMMED = 12
 MEMORY = 0.15
 """Weight of the latest frame in the sums."""
 
+DRY_BELOW, WET_ABOVE = 0.4, 0.8
+SETTLED = 25
+"""Frames in a row that are all dry or all wet, after which the next will hardly be otherwise."""
+RESTING = 3
+"""Then every third is measured: a change is noticed two frames later at most."""
+
 Patches = NDArray[np.uint8]
 """P×h×w, brightness, with margins."""
+Weather = Literal["dry", "wet", ""]
+"""What is sure; or nothing."""
 Sums = NDArray[np.float64]
 """What is summed up of three frames; see :func:`measure_patches`."""
 
@@ -276,15 +285,17 @@ class RainGauge:
 
     def __init__(self) -> None:
         self._patches: list[Patches] = []
-        self._moves: list[tuple[int, int]] = []
+        self._went: tuple[int, int] | None = None
         self._sums: Sums | None = None
         self._size: tuple[int, ...] = ()
+        self._weather: Weather = ""
+        self._settled = 0
 
     def reset(self) -> None:
         """Forget what was seen: another scene begins."""
         self._patches.clear()
-        self._moves.clear()
-        self._sums = None
+        self._went = self._sums = None
+        self._weather, self._settled = "", 0
 
     def step(self, frame: Picture) -> float:
         """Return the score 0 to 1 after one more frame, RGB or planes."""
@@ -292,20 +303,39 @@ class RainGauge:
         return 1.0 if sums is None else score_of(sums)
 
     def measure(self, frame: Picture) -> Sums | None:
-        """Take one more frame; return the averaged sums, None before the third."""
+        """Take one more frame; return the averaged sums, None before the third.
+
+        Where nothing has changed for a second (:data:`SETTLED`), they are those of up to two frames
+        before, until something does.
+        """
         if size_of(frame) != self._size:
             self.reset()
             self._size = size_of(frame)
-        patches = cut_patches(frame)
-        if self._patches:
-            self._moves = [*self._moves[-1:], shift_between(self._patches[-1], patches)]
-        self._patches = [*self._patches[-2:], patches]
+        self._patches = [*self._patches[-2:], cut_patches(frame)]
         if len(self._patches) < 3:
             return None
+        if self._settled > SETTLED and (self._settled - SETTLED) % RESTING:
+            self._settled, self._went = self._settled + 1, None
+            return self._sums
         before, now, after = self._patches
-        fresh = measure_patches(before, now, after, *self._moves)
+        came = self._went or shift_between(before, now)
+        self._went = shift_between(now, after)
+        fresh = measure_patches(before, now, after, came, self._went)
         if self._sums is None:
             self._sums = fresh
         else:
             self._sums = self._sums + MEMORY * (fresh - self._sums)
+        self._settle(_weather(score_of(fresh), score_of(self._sums)))
         return self._sums
+
+    def _settle(self, weather: Weather) -> None:
+        """Count measurements that say the same."""
+        unchanged = weather and weather == self._weather
+        self._weather, self._settled = weather, self._settled + 1 if unchanged else 0
+
+
+def _weather(*scores: float) -> Weather:
+    """Return what scores agree on: ``dry``, ``wet``, or nothing."""
+    if max(scores) < DRY_BELOW:
+        return "dry"
+    return "wet" if min(scores) > WET_ABOVE else ""

@@ -11,6 +11,7 @@ import numpy as np
 
 from streamderain.closing import ClosesAtExit
 from streamderain.errors import ModelError
+from streamderain.frame import Planes
 from streamderain.inference.backend import Frames
 from streamderain.inference.graphs import (
     End,
@@ -19,8 +20,18 @@ from streamderain.inference.graphs import (
     failed,
     is_int8,
     one_line,
+    other_size,
     usable_cores,
 )
+from streamderain.inference.packing import Packing
+from streamderain.inference.places import (
+    DERAINED,
+    MULTIPLE,
+    PLACES,
+    PLANES_BYTES,
+    PlacedPlanes,
+)
+from streamderain.inference.prior import Prior
 from streamderain.models import ModelInfo
 
 if TYPE_CHECKING:
@@ -66,6 +77,9 @@ class OnnxBackend(ClosesAtExit):
         options = session_options(ort, threads)
         session = open_session(ort, info, str(info.path), options, [CPU])
         self.inputs = channels_of(info, session)
+        planes = info.for_planes() if is_int8(info) else None
+        self._planes = PlanesSession(ort, planes, options) if planes else None
+        self.takes_planes = self._planes is not None
         self.runtime = f"ONNX Runtime {ort.__version__}{', int8' if is_int8(info) else ''}"
         self._input = session.get_inputs()[0].name
         self._session: onnxruntime.InferenceSession | None = session
@@ -84,6 +98,68 @@ class OnnxBackend(ClosesAtExit):
         except Exception as error:
             raise failed(self.name, frames.shape, error) from error
         return check_result(self.name, frames, np.asarray(derained))
+
+    def run_planes(
+        self, pictures: Sequence[Planes], priors: Sequence[Prior] | None
+    ) -> list[Planes]:
+        """Do the same with pictures as codecs hold them, where the network ships so.
+
+        Raises:
+            ModelMemoryError: memory ran out.
+            ModelError: the model refused the size, or it was closed.
+        """
+        assert self._planes is not None, "this network takes RGB"
+        return self._planes.run(pictures, priors)
+
+    def close(self) -> None:
+        """Let go of the session and its memory."""
+        self._session = None
+        if self._planes is not None:
+            self._planes.close()
+
+
+class PlanesSession:
+    """A graph for pictures as codecs hold them, in a session on the CPU.
+
+    Without ways over RGB it takes 0.6 (``video-xxs``) to 0.8 (``video-s``) of the time at 720p.
+
+    Args:
+        ort: ONNX Runtime's module.
+        info: where the graph is.
+        options: of the session.
+
+    Raises:
+        ModelError: it can't be loaded, or isn't for planes.
+    """
+
+    def __init__(self, ort: ModuleType, info: ModelInfo, options: Any) -> None:
+        self._info = info
+        session = open_session(ort, info, str(info.path), options, [CPU])
+        (derained,) = session.get_outputs()
+        kept = session.get_modelmeta().custom_metadata_map
+        if derained.name != DERAINED or MULTIPLE not in kept:
+            raise ModelError(f"{info.path} isn't a graph for pictures as codecs hold them")
+        side = round((derained.shape[3] / PLANES_BYTES) ** 0.5)
+        self._packing = Packing(side, int(kept[MULTIPLE]))
+        self._names = PLACES[: len(session.get_inputs())]
+        self._session: onnxruntime.InferenceSession | None = session
+
+    def run(self, pictures: Sequence[Planes], priors: Sequence[Prior] | None) -> list[Planes]:
+        """Return the derained pictures; see :meth:`OnnxBackend.run_planes`."""
+        if self._session is None:
+            raise ModelError(f"the model {self._info.name} was closed")
+        placed = PlacedPlanes(self._packing, pictures, priors)
+        shape = (placed.count, *pictures[0].size, len(self._names))
+        try:
+            places = [np.empty(size, np.uint8) for size in placed.shapes(placed.count)]
+            placed.pack(places, 0, placed.count)
+            (found,) = self._session.run(None, dict(zip(self._names, places, strict=True)))
+        except Exception as error:
+            raise failed(self._info.name, shape, error) from error
+        placed.unpack(np.asarray(found), 0, placed.count)
+        if placed.refused is not None:
+            raise other_size(self._info.name, shape, placed.refused)
+        return placed.result
 
     def close(self) -> None:
         """Let go of the session and its memory."""

@@ -12,25 +12,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from streamderain.frame import Pixels, Planes
+from streamderain.frame import Pixels
 from streamderain.inference.backend import PICTURE, VIDEO, Frames
 from streamderain.inference.graphs import End, check_signature
 from streamderain.inference.packing import Packing
+from streamderain.inference.places import (
+    DERAINED,
+    MULTIPLE,
+    PLACES,
+    PLANES_BYTES,
+    PlacedPlanes,
+)
 from streamderain.inference.prior import Prior
 from streamderain.models import ModelInfo
 
 __all__ = ["Feed", "PlacesFeed", "PlainFeed", "PlanesFeed", "Signature", "cut", "signature_of"]
-
-PLACES = ("places.frame", "places.prior", "places.reliability")
-DERAINED = "places.derained"
-"""Names of tensors between the ends, as ``networks/packed.py`` has them: PyTorch isn't needed
-here."""
-
-PLANES_BYTES = 1.5
-"""Of planes for each pixel."""
-
-MULTIPLE = "multiple"
-"""Of the graph's metadata: what the sides of its frames are filled up to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,55 +206,16 @@ class PlacesFeed:
             self._packing.unpack(found[place], self.result[first + place])
 
 
-class PlanesFeed:
-    """Pictures and priors as codecs hold them, that go in as places (:class:`Feed`).
-
-    Args:
-        packing: of the graph.
-        pictures: of one size.
-        priors: for video; of each picture, of its kind.
-
-    Attributes:
-        result: what came out; undefined until it did.
-    """
-
-    def __init__(
-        self, packing: Packing, pictures: Sequence[Planes], priors: Sequence[Prior] | None = None
-    ) -> None:
-        self._packing, self._pictures, self._priors = packing, pictures, priors
-        self.count = len(pictures)
-        self.result = [Planes(np.empty_like(p.samples), p.colour) for p in pictures]
-        self._grid = packing.grid(*pictures[0].size)
-        self._channels = round(PLANES_BYTES * packing.side**2)
-        self.refused: tuple[int, ...] | None = None
-
-    def shapes(self, count: int) -> list[tuple[int, ...]]:
-        """Return those of the pictures' places, the priors' and the reliabilities'."""
-        picture = (count, *self._grid, self._channels)
-        if self._priors is None:
-            return [picture]
-        return [picture, picture, (count, *self._grid, self._packing.side**2)]
+class PlanesFeed(PlacedPlanes):
+    """Pictures and priors as codecs hold them, that go in as places (:class:`Feed`)."""
 
     def fill(self, request: Any, first: int, count: int) -> None:
         """Write places into the request's own memory."""
-        pictures, *past = _memory(request, self.shapes(count))
-        for place, number in enumerate(range(first, first + count)):
-            self._packing.pack_planes(self._pictures[number], pictures[place])
-            if self._priors is not None:
-                prior, (scenes, reliabilities) = self._priors[number], past
-                assert isinstance(prior.picture, Planes), "a prior is of its frame's kind"
-                self._packing.pack_planes(prior.picture, scenes[place])
-                self._packing.pack(prior.reliability, reliabilities[place])
+        self.pack(_memory(request, self.shapes(count)), first, count)
 
     def take(self, request: Any, first: int, count: int) -> None:
         """Turn places into planes again."""
-        found = request.get_output_tensor().data
-        expected = (count, *self._grid, self._channels)
-        if found.shape != expected:
-            self.refused = found.shape
-            return
-        for place in range(count):
-            self._packing.unpack_planes(found[place], self.result[first + place])
+        self.unpack(request.get_output_tensor().data, first, count)
 
 
 def _memory(request: Any, shapes: Sequence[tuple[int, ...]]) -> list[Frames]:

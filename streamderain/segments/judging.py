@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from streamderain.frame import Frame
 from streamderain.inference.gate import GateConfig, RainGate
 from streamderain.inference.gating import DRY, LONGEST_WAIT
-from streamderain.inference.gauge import RainGauge, Sums, score_of
+from streamderain.inference.gauge import RainGauge, Sums, Weather, score_of
 
 __all__ = ["GateState", "Judge"]
 
@@ -28,6 +28,8 @@ class GateState(BaseModel):
         rains: what was decided last, None before the first score.
         below: frames in a row whose score was low.
         waiting: frames before that aren't decided.
+        weather: what the gauge saw last: ``dry``, ``wet``, or nothing that is sure.
+        settled: for how many frames in a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,16 +38,18 @@ class GateState(BaseModel):
     rains: bool | None = None
     below: int = 0
     waiting: int = 0
+    weather: Weather = ""
+    settled: int = 0
 
 
 class _Gauge(RainGauge):
     @property
-    def sums(self) -> Sums | None:
-        return self._sums
+    def state(self) -> tuple[Sums | None, Weather, int]:
+        return self._sums, self._weather, self._settled
 
-    @sums.setter
-    def sums(self, value: Sums | None) -> None:
-        self._sums = value
+    @state.setter
+    def state(self, value: tuple[Sums | None, Weather, int]) -> None:
+        self._sums, self._weather, self._settled = value
 
 
 class _Gate(RainGate):
@@ -84,7 +88,8 @@ class Judge:
         state = self._taken_up
         if state is None:
             return
-        self._gauge.sums = None if state.sums is None else np.array(state.sums)
+        sums = None if state.sums is None else np.array(state.sums)
+        self._gauge.state = sums, state.weather, state.settled
         self._gate.state = state.rains, state.below
         self._score = state.score
         self._waiting = list(frames[-state.waiting :]) if state.waiting else []
@@ -92,10 +97,11 @@ class Judge:
     @property
     def state(self) -> GateState:
         """What is known after all frames so far."""
-        sums, (rains, below) = self._gauge.sums, self._gate.state
+        (sums, weather, settled), (rains, below) = self._gauge.state, self._gate.state
         return GateState(
             sums=None if sums is None else tuple(map(float, sums)),
             score=self._score, rains=rains, below=below, waiting=len(self._waiting),
+            weather=weather, settled=settled,
         )  # fmt: skip
 
     def step(self, frame: Frame) -> list[Frame]:
