@@ -99,9 +99,14 @@ def test_the_stem_sees_the_rgb_that_the_planes_mean(matrix, range):
     assert np.abs(seen - (180, 90, 40)).max() <= (3 if matrix == "bt709" else 25)
 
 
-def test_in_eight_bits_it_is_nearly_the_same():
+@pytest.fixture(scope="module")
+def pair():
     network = seeded(VideoDerain(SMALL))
-    model = quantize(network, smooth(4, network.inputs), {"name": "small"}, planes=True)
+    return network, quantize(network, smooth(4, network.inputs), {"name": "small"}, planes=True)
+
+
+def test_in_eight_bits_it_is_nearly_the_same(pair):
+    network, model = pair
     assert [end.name for end in model.graph.input] == list(PLACES)
     assert [end.name for end in model.graph.output] == [DERAINED]
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -114,9 +119,8 @@ def test_in_eight_bits_it_is_nearly_the_same():
     assert np.abs(made.samples.astype(int) - plain.samples).mean() < 1
 
 
-def test_bytes_go_into_the_first_convolution_as_they_are():
-    network = seeded(VideoDerain(SMALL))
-    model = quantize(network, smooth(4, network.inputs), {"name": "small"}, planes=True)
+def test_bytes_go_into_the_first_convolution_as_they_are(pair):
+    _, model = pair
     assert not [node for node in model.graph.node if node.op_type == "Div"]
     dequantized = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     (turned,) = (

@@ -45,7 +45,7 @@ SOURCES = {
 
 @pytest.fixture(scope="module")
 def network():
-    with create_backend("video-xs", "cpu", "onnx", "float") as backend:
+    with create_backend("video-xxs", "cpu", "onnx", "int8") as backend:
         yield backend
 
 

@@ -1,19 +1,23 @@
 """Train the rain gauge: ``python -m tools.train_gauge --data DATA``.
 
 Makes clips of stills, with and without rain, with everything else that changes from frame to frame
-(``tools/nuisances.py``), measures them as ``streamderain/inference/gauge.py`` does, and fits the
-small network that turns what was measured into a score. Writes ``gauge.json`` beside that module.
+(``tools/nuisances.py``), by day, at night, by infrared light and in fog, measures them as
+``streamderain/inference/gauge.py`` does, and fits the small network that turns what was measured
+into a score. Writes ``gauge.json`` beside that module.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,10 +26,11 @@ from torch import nn
 from streamderain.frame import Pixels
 from streamderain.inference import gauge
 from streamderain.inference.gauge import FEATURES, RainGauge, features
+from streamderain.inference.graphs import usable_cores
 from streamderain.rain.simulate import RainLook, RainSimulator
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
-from tools.condition_clips import STREAKS_COVER
+from tools.condition_clips import STREAKS_COVER, ConditionClip, seen_in
 from tools.ending import ends_in_a_sentence
 from tools.files import write_whole
 from tools.nuisances import NUISANCES
@@ -42,6 +47,10 @@ OFTEN = {
     "compressed": 0.6,
 }  # fmt: skip
 """How often each nuisance is in a clip."""
+SHARES = {"day": 0.55, "infrared": 0.15, "night": 0.15, "fog": 0.15}
+"""Of clips in each condition."""
+SEEN_AS = 8
+"""Levels by which rain that is seen brightens a picture; without any, a clip is drawn anew."""
 HIDDEN = 12
 VALIDATION_SHARE = 0.2
 
@@ -71,6 +80,24 @@ def make_sample(pictures: Pictures, stills: Sequence[Pixels], rng: Rng) -> Sampl
         stills: uint8 H×W×3 RGB, not smaller than 200×260.
         rng: its state decides everything.
     """
+    rainy = bool(rng.random() < 0.5)
+    condition = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+    while True:
+        frames, kinds = _clip(pictures, stills, rng, condition, rainy=rainy)
+        if frames:
+            break
+    meter, found = RainGauge(), []
+    for index, frame in enumerate(frames):
+        sums = meter.measure(frame)
+        if index in SEEN and sums is not None:
+            found.append(features(sums))
+    return Sample(found, rainy, tuple(kinds))
+
+
+def _clip(
+    pictures: Pictures, stills: Sequence[Pixels], rng: Rng, condition: str, *, rainy: bool
+) -> tuple[list[Pixels], list[str]]:
+    """Return a clip and what is in it; no frames where it should rain and nobody would see it."""
     still = stills[int(rng.integers(len(stills)))]
     size = (
         int(rng.integers(180, min(still.shape[0], 400) - 16)),
@@ -80,24 +107,56 @@ def make_sample(pictures: Pictures, stills: Sequence[Pixels], rng: Rng) -> Sampl
     reach = (still.shape[0] - size[0], still.shape[1] - size[1])
     path = camera_path(motion, LENGTH, rng, reach=reach)
     movers = random_movers(stills, int(rng.integers(0, 4)), size, LENGTH, rng)
-    frames = draw_clip(still, path, movers, size).frames
-    rainy = bool(rng.random() < 0.5)
-    kinds: list[str] = [motion]
+    frames = list(draw_clip(still, path, movers, size).frames)
+    kinds: list[str] = [motion, condition]
     for name, apply in NUISANCES.items():
         if rainy and name == "snow":
             continue
-        if name == "noisy" and rainy:  # what comes before is in front of the lens, or is the lens
-            frames, kind = rain_on(frames, pictures, rng)
-            kinds.append(kind)
+        if name == "noisy":  # what comes before is in front of the lens, or is the lens
+            if condition != "day":
+                clip = seen_in(condition, frames, rng, path)
+                if rainy and not _is_seen(clip):
+                    return [], kinds
+                frames = clip.rainy if rainy else clip.dry
+                continue  # with its own sensor's noise
+            if rainy:
+                frames, kind = rain_on(frames, pictures, rng)
+                kinds.append(kind)
         if rng.random() < OFTEN[name]:
             frames = apply(frames, rng)
             kinds.append(name)
-    meter, found = RainGauge(), []
-    for index, frame in enumerate(frames):
-        sums = meter.measure(frame)
-        if index in SEEN and sums is not None:
-            found.append(features(sums))
-    return Sample(found, rainy, tuple(kinds))
+    return frames, kinds
+
+
+def _is_seen(clip: ConditionClip) -> bool:
+    """Say whether rain brightens as much of a picture as the least that is taught by day."""
+    middle = len(clip.wet) // 2
+    light = clip.wet[middle].astype(np.int16).max(axis=2) - clip.truth[middle].max(axis=2)
+    return float((light > SEEN_AS).mean()) >= STREAKS_COVER[0]
+
+
+def make_samples(
+    pictures: Pictures, stills: Sequence[Pixels], seed: int, numbers: Sequence[int]
+) -> list[Sample]:
+    """Make clips, one a core at a time; what is in one depends on seed and number alone."""
+    with ProcessPoolExecutor(
+        usable_cores(), multiprocessing.get_context("fork"), _hold, (pictures, stills, seed)
+    ) as pool:
+        return list(pool.map(_numbered, numbers, chunksize=8))
+
+
+_held: list[tuple[Pictures, Sequence[Pixels], int]] = []
+"""What a process makes clips of."""
+
+
+def _hold(pictures: Pictures, stills: Sequence[Pixels], seed: int) -> None:
+    cv2.setNumThreads(1)
+    _held.append((pictures, stills, seed))
+
+
+def _numbered(number: int) -> Sample:
+    ((pictures, stills, seed),) = _held
+    return make_sample(pictures, stills, np.random.default_rng([seed, number]))
 
 
 def rain_on(frames: Sequence[Pixels], pictures: Pictures, rng: Rng) -> tuple[list[Pixels], str]:
@@ -182,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, write, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
-    parser.add_argument("--clips", type=int, default=3000, help="how many to make")
+    parser.add_argument("--clips", type=int, default=4500, help="how many to make")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "-o", "--output", type=Path, default=Path(gauge.__file__).with_name("gauge.json")
@@ -194,8 +253,8 @@ def main(arguments: list[str] | None = None) -> int:
     stills = [stills[index] for index in rng.permutation(len(stills))]
     apart = int(VALIDATION_SHARE * len(stills))
     kept = int(VALIDATION_SHARE * args.clips)
-    validation = [make_sample(pictures, stills[:apart], rng) for _ in range(kept)]
-    training = [make_sample(pictures, stills[apart:], rng) for _ in range(args.clips - kept)]
+    validation = make_samples(pictures, stills[:apart], args.seed, range(kept))
+    training = make_samples(pictures, stills[apart:], args.seed, range(kept, args.clips))
     network = fit(training, args.seed)
     print(report(network, validation))
     layers = [layer for layer in network if isinstance(layer, nn.Linear)]
