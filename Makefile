@@ -5,7 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Of what is installed little is ever imported; Python compiles that by itself.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 .PHONY: demo test lint types format docs clean
 
@@ -43,9 +44,9 @@ $(VENV)/bin/python:
 
 # The constraints pin PyTorch to its CPU build; everything else is what the extras ask for.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --constraint constraints.txt --editable '.[cpu]'
+	$(INSTALL) --constraint constraints.txt --editable '.[cpu]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,openvino,torch,service,ray,test,dev,docs]'
+	$(INSTALL) --constraint constraints.txt --editable '.[cpu,openvino,torch,service,ray,test,dev,docs]'
 	touch $@ $(VENV)/.demo

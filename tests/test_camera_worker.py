@@ -374,6 +374,6 @@ def test_priors_are_made_beforehand_only_while_the_network_takes_them(monkeypatc
     rig.exchange.offer = offer
     rig.run()
     assert not any(used for _, used in seen)
-    # The first, those after one that was taken, and the fifth, which the network made itself.
-    assert [count for count, _ in seen] == [1, 1, 1, 3, 4, 4, 6]
-    assert len(made) == 6
+    # The first, and the fifth, after two that were taken; the network made the others itself.
+    assert [count for count, _ in seen] == [1, 1, 1, 2, 4, 4, 5]
+    assert len(made) == 5

@@ -135,28 +135,51 @@ def _is_seen(clip: ConditionClip) -> bool:
     return float((light > SEEN_AS).mean()) >= STREAKS_COVER[0]
 
 
-def make_samples(
-    pictures: Pictures, stills: Sequence[Pixels], seed: int, numbers: Sequence[int]
-) -> list[Sample]:
-    """Make clips, one a core at a time; what is in one depends on seed and number alone."""
-    with ProcessPoolExecutor(
-        usable_cores(), multiprocessing.get_context("fork"), _hold, (pictures, stills, seed)
-    ) as pool:
-        return list(pool.map(_numbered, numbers, chunksize=8))
+def make_samples(data: Path, clips: int, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Make clips to train on, and others of scenes that are not trained on; one a core at a time.
+
+    Args:
+        data: folder with rain100/ and clean/.
+        clips: how many there are of both.
+        seed: what is in a clip depends on it and the clip's number alone.
+    """
+    kept = int(VALIDATION_SHARE * clips)
+    # A fork would inherit OpenCV's threads without what they hold locked.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(usable_cores(), context, _load, (data, kept, seed)) as pool:
+        made = list(pool.map(_numbered, range(clips), chunksize=8))
+    return made[kept:], made[:kept]
 
 
-_held: list[tuple[Pictures, Sequence[Pixels], int]] = []
-"""What a process makes clips of."""
+@dataclass(frozen=True)
+class _Scenes:
+    """What a process makes clips of."""
+
+    pictures: Pictures
+    training: list[Pixels]
+    validation: list[Pixels]
+    kept: int
+    seed: int
 
 
-def _hold(pictures: Pictures, stills: Sequence[Pixels], seed: int) -> None:
+_scenes: list[_Scenes] = []
+
+
+def _load(data: Path, kept: int, seed: int) -> None:
     cv2.setNumThreads(1)
-    _held.append((pictures, stills, seed))
+    pictures = load_pictures(data, seed, streak_layers=1)
+    stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
+    order = np.random.default_rng(seed).permutation(len(stills))
+    stills = [stills[index] for index in order]
+    apart = int(VALIDATION_SHARE * len(stills))
+    _scenes.append(_Scenes(pictures, stills[apart:], stills[:apart], kept, seed))
 
 
 def _numbered(number: int) -> Sample:
-    ((pictures, stills, seed),) = _held
-    return make_sample(pictures, stills, np.random.default_rng([seed, number]))
+    """Make a clip; the first ones are of scenes that are not trained on."""
+    (here,) = _scenes
+    stills = here.validation if number < here.kept else here.training
+    return make_sample(here.pictures, stills, np.random.default_rng([here.seed, number]))
 
 
 def rain_on(frames: Sequence[Pixels], pictures: Pictures, rng: Rng) -> tuple[list[Pixels], str]:
@@ -247,14 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
         "-o", "--output", type=Path, default=Path(gauge.__file__).with_name("gauge.json")
     )
     args = parser.parse_args(arguments)
-    pictures = load_pictures(args.data, args.seed, streak_layers=1)
-    stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
-    rng = np.random.default_rng(args.seed)
-    stills = [stills[index] for index in rng.permutation(len(stills))]
-    apart = int(VALIDATION_SHARE * len(stills))
-    kept = int(VALIDATION_SHARE * args.clips)
-    validation = make_samples(pictures, stills[:apart], args.seed, range(kept))
-    training = make_samples(pictures, stills[apart:], args.seed, range(kept, args.clips))
+    training, validation = make_samples(args.data, args.clips, args.seed)
     network = fit(training, args.seed)
     print(report(network, validation))
     layers = [layer for layer in network if isinstance(layer, nn.Linear)]

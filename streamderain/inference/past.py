@@ -2,7 +2,8 @@
 
 Nothing is done with a frame until somebody needs its prior, or that of a later one: then all that
 came since are looked at in order. So frames in which it doesn't rain, and frames that a busy
-machine passes as they came, cost nothing here.
+machine passes as they came, cost nothing here. Of the latter every other one is looked at: a
+machine that can't clean them all sees a camera of half the rate, and cleans more of it.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class _Seen:
     """A frame that came; where it is, and what was remembered then, once it was looked at."""
 
     picture: Picture
+    passed: bool = False
     kept: Remembered | None = None
     others: list[Remembered] | None = None
     movement: Movement | None = None
@@ -91,6 +93,10 @@ class Recall:
             seen.others = None
         return self._prior
 
+    def forgo(self) -> None:
+        """Note that nobody will ask for the prior: the frame passes as it came."""
+        self._seen.passed = True
+
     def use(self) -> Prior:
         """Return the prior, for the network."""
         made = self.make()
@@ -122,7 +128,7 @@ class TemporalPrior:
             raise ValueError(f"a prior looks at 1 to {SPAN} frames, not {span}")
         self._past: deque[Remembered] = deque(maxlen=span)
         self._unseen: deque[_Seen] = deque(maxlen=span)
-        self._gap = False
+        self._gap = self._left_out = False
         self._coming = threading.Lock()
         """For what came and wasn't looked at; held for a moment."""
         self._looking = threading.Lock()
@@ -189,8 +195,11 @@ class TemporalPrior:
                 with self._coming:
                     if seen not in self._unseen:
                         return
-                    coming, gap = self._unseen.popleft(), self._gap
-                    self._gap = False
+                    coming = self._unseen.popleft()
+                    self._left_out = coming is not seen and coming.passed and not self._left_out
+                    if self._left_out:
+                        continue
+                    gap, self._gap = self._gap, False
                 if gap:  # in what has fallen out, the camera may have turned anywhere
                     self._forget()
                 coming.movement = self._follow(coming.picture)

@@ -36,6 +36,9 @@ OFF = "off"
 LEAVING_S = 1.0
 """How long a thread that was told to end may take before a new connection is made beside it."""
 
+SURE = 2
+"""Frames in a row that the network took, after which it will probably take the next."""
+
 MAX_STUCK = 3
 """Threads of one camera that may hang inside a driver or a library before no more are started."""
 
@@ -61,6 +64,8 @@ class _Judging:
     watch: RainWatch
     past: TemporalPrior | None
     last: Recall | None = None
+    taken: int = 0
+    """Frames in a row that the network took."""
 
 
 class CameraWorker:
@@ -308,13 +313,15 @@ class CameraWorker:
     def _prior(self, frame: Frame, judging: _Judging) -> Recall | None:
         """Return what the past says of a frame, and remember it.
 
-        Where the network took the last one, the prior is made here, in the camera's own thread.
+        Where the network took the last two, the prior is made here, in the camera's own thread.
         Where it didn't, it may not take this one either, and whoever takes it makes it: half of a
         small machine's time would go into priors of frames that pass as they came.
         """
         if not self._remembers:
             judging.past = judging.last = None
             return None
+        if judging.last is not None:
+            judging.taken = judging.taken + 1 if judging.last.used else 0
         judging.past = judging.past or TemporalPrior()
         if frame.corrupt:
             return None
@@ -322,7 +329,7 @@ class CameraWorker:
             judging.past.remember(frame.picture)
             return None
         last, recalled = judging.last, judging.past.later(frame.picture)
-        if last is None or last.used:
+        if last is None or judging.taken >= SURE:
             recalled.make()
         judging.last = recalled
         return recalled

@@ -163,6 +163,8 @@ class Lane:
 
     def give_up(self, ticket: Ticket) -> None:
         """Let a frame go without the network: there isn't enough time for it."""
+        if ticket.prior is not None:
+            ticket.prior.forgo()
         if self.settings.overload == "drop":
             ticket.stage = Stage.DROPPED
         else:
