@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -51,7 +52,7 @@ SHARES = {"day": 0.55, "infrared": 0.15, "night": 0.15, "fog": 0.15}
 """Of clips in each condition."""
 SEEN_AS = 8
 """Levels by which rain that is seen brightens a picture; without any, a clip is drawn anew."""
-HIDDEN = 12
+HIDDEN, STEPS = 12, 3000
 VALIDATION_SHARE = 0.2
 
 Rng = np.random.Generator
@@ -142,11 +143,14 @@ def make_samples(data: Path, clips: int, seed: int) -> tuple[list[Sample], list[
         data: folder with rain100/ and clean/.
         clips: how many there are of both.
         seed: what is in a clip depends on it and the clip's number alone.
+
+    Raises:
+        InputError: there are no pictures, or one is unreadable.
     """
     kept = int(VALIDATION_SHARE * clips)
     # A fork would inherit OpenCV's threads without what they hold locked.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(usable_cores(), context, _load, (data, kept, seed)) as pool:
+    with ProcessPoolExecutor(usable_cores(), context, _ask, (data, kept, seed)) as pool:
         made = list(pool.map(_numbered, range(clips), chunksize=8))
     return made[kept:], made[:kept]
 
@@ -158,28 +162,32 @@ class _Scenes:
     pictures: Pictures
     training: list[Pixels]
     validation: list[Pixels]
-    kept: int
-    seed: int
 
 
-_scenes: list[_Scenes] = []
+_asked: list[tuple[Path, int, int]] = []
 
 
-def _load(data: Path, kept: int, seed: int) -> None:
+def _ask(data: Path, kept: int, seed: int) -> None:
     cv2.setNumThreads(1)
+    _asked.append((data, kept, seed))
+
+
+@cache
+def _scenes(data: Path, seed: int) -> _Scenes:
     pictures = load_pictures(data, seed, streak_layers=1)
     stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
     order = np.random.default_rng(seed).permutation(len(stills))
     stills = [stills[index] for index in order]
-    apart = int(VALIDATION_SHARE * len(stills))
-    _scenes.append(_Scenes(pictures, stills[apart:], stills[:apart], kept, seed))
+    apart = max(1, int(VALIDATION_SHARE * len(stills)))
+    return _Scenes(pictures, stills[apart:], stills[:apart])
 
 
 def _numbered(number: int) -> Sample:
     """Make a clip; the first ones are of scenes that are not trained on."""
-    (here,) = _scenes
-    stills = here.validation if number < here.kept else here.training
-    return make_sample(here.pictures, stills, np.random.default_rng([here.seed, number]))
+    ((data, kept, seed),) = _asked
+    scenes = _scenes(data, seed)
+    stills = scenes.validation if number < kept else scenes.training
+    return make_sample(scenes.pictures, stills, np.random.default_rng([seed, number]))
 
 
 def rain_on(frames: Sequence[Pixels], pictures: Pictures, rng: Rng) -> tuple[list[Pixels], str]:
@@ -229,7 +237,7 @@ def fit(samples: Sequence[Sample], seed: int) -> nn.Sequential:
     network.double()
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=3e-3)
     inputs, target = (x - mean) / scale, y.double()
-    for _ in range(3000):
+    for _ in range(STEPS):
         optimizer.zero_grad()
         loss = nn.functional.binary_cross_entropy_with_logits(network(inputs)[:, 0], target)
         torch.autograd.backward(loss)

@@ -1,0 +1,103 @@
+"""Training the rain gauge: clips in every light, measured, and a network fitted to them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from streamderain.inference.gauge import FEATURES  # noqa: E402
+from tests.clips import picture  # noqa: E402
+from tools import train_gauge  # noqa: E402
+from tools.train_gauge import SHARES, Sample, fit, make_sample, report  # noqa: E402
+from tools.training.data import VALIDATION_IDS, load_pictures  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Networks this small need few steps, and lose more by waiting for threads than they win."""
+    monkeypatch.setattr(train_gauge, "STEPS", 300)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for index in (1, 2, 3, 4, *VALIDATION_IDS):
+        clean = picture(250, 330, index) // 2 + 40
+        streaks = cv2.blur((rng.random(clean.shape[:2]) > 0.99).astype(np.float32), (1, 9)) * 900
+        rainy = np.clip(clean + streaks[..., None], 0, 255).astype(np.uint8)
+        for kind, pixels in (("clean", clean), ("light", rainy), ("heavy", rainy)):
+            path = root / "rain100" / kind / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), pixels)
+    return root
+
+
+@pytest.fixture(scope="module")
+def samples(data):
+    pictures = load_pictures(data, 1, streak_layers=1)
+    return [
+        make_sample(pictures, pictures.clean, np.random.default_rng([0, number]))
+        for number in range(10)
+    ]
+
+
+def test_clips_are_seen_in_every_light_and_half_of_them_in_rain(samples):
+    lights = {sample.kinds[1] for sample in samples}
+    assert lights == set(SHARES)
+    assert 2 < sum(sample.rainy for sample in samples) < 8
+    for sample in samples:
+        assert len(sample.found) == len(train_gauge.SEEN)
+        assert np.isfinite(sample.found).all()
+        assert not (sample.rainy and "snow" in sample.kinds)
+        assert sample.kinds[1] == "day" or "noisy" not in sample.kinds, "it has noise of its own"
+
+
+def test_rain_that_nobody_would_see_is_not_taught(data, monkeypatch):
+    pictures = load_pictures(data, 1, streak_layers=1)
+    monkeypatch.setattr(train_gauge, "SHARES", {"night": 1.0})
+    monkeypatch.setattr(train_gauge, "SEEN_AS", 256)
+    for number in range(4):
+        rng = np.random.default_rng([2, number])
+        frames, _ = train_gauge._clip(pictures, pictures.clean, rng, "night", rainy=True)
+        assert frames == []
+        frames, _ = train_gauge._clip(pictures, pictures.clean, rng, "night", rainy=False)
+        assert len(frames) == train_gauge.LENGTH
+
+
+def test_a_network_is_fitted_and_told_of_by_what_is_in_the_clips():
+    rng = np.random.default_rng(0)
+    made = [
+        Sample([rng.normal(2 * rainy - 1, 0.3, len(FEATURES))], rainy, ("fixed", light))
+        for rainy in (True, False)
+        for light in SHARES
+        for _ in range(5)
+    ]
+    told = report(fit(made, 1), made)
+    assert "rain: 1.000 of 20" in told
+    assert "night rain: 1.000 of 5" in told
+    assert "fog: 1.000 of 5" in told
+
+
+def test_what_is_trained_is_what_the_gauge_reads(data, tmp_path, capsys):
+    target = tmp_path / "gauge.json"
+    asked = ["--data", str(data), "--clips", "6", "--seed", "3", "-o", str(target)]
+    assert train_gauge.main(asked) == 0
+    assert "rain: " in capsys.readouterr().out
+    stored = json.loads(target.read_text())
+    assert tuple(stored["features"]) == FEATURES
+    shapes = [np.array(layer["weight"]).shape for layer in stored["layers"]]
+    assert shapes == [(train_gauge.HIDDEN, len(FEATURES)), (1, train_gauge.HIDDEN)]
+    assert stored["clips"] == 5
+
+
+def test_missing_data_is_a_sentence(tmp_path, capsys):
+    assert train_gauge.main(["--data", str(tmp_path / "none"), "--clips", "2"]) == 1
+    assert "error:" in capsys.readouterr().err
