@@ -161,7 +161,10 @@ def check_pip(words):
 
 def check_make(words):
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
-    assert set(words) <= set(targets)
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    assert {word for word in words if "=" not in word} <= set(targets)
+    assert set(given) <= {"ARGS"}
+    assert all((ROOT / text.split()[0]).exists() for text in given.values())
 
 
 def check(words):
