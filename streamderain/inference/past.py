@@ -2,8 +2,8 @@
 
 Nothing is done with a frame until somebody needs its prior, or that of a later one: then all that
 came since are looked at in order. So frames in which it doesn't rain, and frames that a busy
-machine passes as they came, cost nothing here. Of the latter every other one is looked at: a
-machine that can't clean them all sees a camera of half the rate, and cleans more of it.
+machine passes as they came, cost nothing here. Of the latter two at most are looked at then, with
+another one between: a machine that can't clean all frames cleans more of them so.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ CUT_ROOM = 0.4
 
 JUMP = 0.2
 """Share of the picture's sides by which it moves on in one frame where a new scene begins."""
+
+PASSED = 2
+"""Frames that are looked at of those in a row that passed as they came."""
 
 FEW = 3
 """With fewer frames there is no better picture of the past than the last one itself."""
@@ -128,7 +131,7 @@ class TemporalPrior:
             raise ValueError(f"a prior looks at 1 to {SPAN} frames, not {span}")
         self._past: deque[Remembered] = deque(maxlen=span)
         self._unseen: deque[_Seen] = deque(maxlen=span)
-        self._gap = self._left_out = False
+        self._gap = False
         self._coming = threading.Lock()
         """For what came and wasn't looked at; held for a moment."""
         self._looking = threading.Lock()
@@ -191,20 +194,30 @@ class TemporalPrior:
     def look_at(self, seen: _Seen) -> None:
         """Look at frames in the order in which they came, up to one of them; harmless twice."""
         with self._looking:
+            self._leave_out(seen)
             while seen.kept is None:
                 with self._coming:
                     if seen not in self._unseen:
                         return
-                    coming = self._unseen.popleft()
-                    self._left_out = coming is not seen and coming.passed and not self._left_out
-                    if self._left_out:
-                        continue
-                    gap, self._gap = self._gap, False
+                    coming, gap = self._unseen.popleft(), self._gap
+                    self._gap = False
                 if gap:  # in what has fallen out, the camera may have turned anywhere
                     self._forget()
                 coming.movement = self._follow(coming.picture)
                 coming.others = list(self._past)
                 coming.kept = self._keep(coming.picture)
+
+    def _leave_out(self, seen: _Seen) -> None:
+        """Take from what is to be looked at frames that passed as they came: all but a few."""
+        with self._coming:
+            if seen not in self._unseen:
+                return
+            before = list(self._unseen)[: self._unseen.index(seen)]
+            passed = [item for item in reversed(before) if item.passed]
+            looked_at = passed[1::2][:PASSED]
+            for item in passed:
+                if item not in looked_at:
+                    self._unseen.remove(item)
 
     def _wait(self, frame: Picture) -> _Seen:
         seen = _Seen(frame)
