@@ -85,6 +85,17 @@ def test_a_recording_that_is_too_short_is_a_sentence(tmp_path, capsys):
     assert "has 4 frames from number 8 on; 11 are needed" in capsys.readouterr().err
 
 
+def test_of_frames_that_are_looked_at_less_often_as_many_more_are_needed(tmp_path, capsys):
+    clip = make_clip(tmp_path / "short.mp4", frames=24)
+    asked = ["null", "--video", str(clip), "--rain", "light", "--every"]
+    assert main([*asked, "0"]) == 2
+    assert "--every is 1 or more" in capsys.readouterr().err
+    assert main([*asked, "3"]) == 1
+    assert "31 are needed" in capsys.readouterr().err
+    assert main([*asked, "2"]) == 0
+    assert "| short | null |" in capsys.readouterr().out
+
+
 def test_the_scores_are_a_table_and_json():
     found = [FootageScores("null", "bikes", 20.0, 10.0, 30.0, 0.25)]
     assert "| bikes | null | 20.00 dB | 10.00 dB | 30.00 dB | 25.0 % |" in table(found)

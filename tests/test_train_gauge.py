@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from streamderain.inference.gauge import FEATURES  # noqa: E402
 from tests.clips import picture  # noqa: E402
 from tools import train_gauge  # noqa: E402
-from tools.train_gauge import SHARES, Sample, fit, make_sample, report  # noqa: E402
+from tools.train_gauge import EVERY_LIGHT, Sample, fit, make_sample, report  # noqa: E402
 from tools.training.data import VALIDATION_IDS, load_pictures  # noqa: E402
 
 
@@ -44,14 +44,14 @@ def data(tmp_path_factory):
 def samples(data):
     pictures = load_pictures(data, 1, streak_layers=1)
     return [
-        make_sample(pictures, pictures.clean, np.random.default_rng([0, number]))
+        make_sample(pictures, pictures.clean, np.random.default_rng([0, number]), EVERY_LIGHT)
         for number in range(10)
     ]
 
 
 def test_clips_are_seen_in_every_light_and_half_of_them_in_rain(samples):
     lights = {sample.kinds[1] for sample in samples}
-    assert lights == set(SHARES)
+    assert lights == set(EVERY_LIGHT)
     assert 2 < sum(sample.rainy for sample in samples) < 8
     for sample in samples:
         assert len(sample.found) == len(train_gauge.SEEN)
@@ -62,7 +62,6 @@ def test_clips_are_seen_in_every_light_and_half_of_them_in_rain(samples):
 
 def test_rain_that_nobody_would_see_is_not_taught(data, monkeypatch):
     pictures = load_pictures(data, 1, streak_layers=1)
-    monkeypatch.setattr(train_gauge, "SHARES", {"night": 1.0})
     monkeypatch.setattr(train_gauge, "SEEN_AS", 256)
     for number in range(4):
         rng = np.random.default_rng([2, number])
@@ -77,7 +76,7 @@ def test_a_network_is_fitted_and_told_of_by_what_is_in_the_clips():
     made = [
         Sample([rng.normal(2 * rainy - 1, 0.3, len(FEATURES))], rainy, ("fixed", light))
         for rainy in (True, False)
-        for light in SHARES
+        for light in EVERY_LIGHT
         for _ in range(5)
     ]
     told = report(fit(made, 1), made)

@@ -28,7 +28,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from streamderain import metrics
 from streamderain.conversion import planes_from_rgb
-from streamderain.errors import InputError
+from streamderain.errors import InputError, UsageError
 from streamderain.frame import Colour, Frame, Picture, Pixels, pixels_of
 from streamderain.inference.backend import VIDEO, Backend, takes_planes
 from streamderain.inference.create import BACKENDS
@@ -167,6 +167,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--skip", type=int, default=0, help="frames at the beginning")
     parser.add_argument("--frames", type=int, default=FRAMES, help=f"of each; default: {FRAMES}")
     parser.add_argument(
+        "--every", type=int, default=1, metavar="N",
+        help="of the rainy frames the N-th ones alone, as of a camera that is looked at less often",
+    )  # fmt: skip
+    parser.add_argument(
         "--lookahead", type=int, default=0, choices=range(MAX_LOOKAHEAD + 1),
         help="frames after each that a video network looks at",
     )  # fmt: skip
@@ -175,6 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs them")
     parser.add_argument("--json", type=Path, help="write the scores to this file")
     args = parser.parse_args(arguments)
+    if args.every < 1:
+        raise UsageError(f"--every is 1 or more, not {args.every}")
     look = PRESETS[args.rain] if args.veil else replace(PRESETS[args.rain], distance_m=0.0)
     found: list[FootageScores] = []
     for path in args.video:
@@ -182,14 +188,15 @@ def main(arguments: list[str] | None = None) -> int:
             frames = islice(reader, args.skip, args.skip + args.frames)
             clean = [frame.pixels for frame in frames]
             fps = float(reader.format.frame_rate or 25)
-        if len(clean) <= SETTLED:
+        needed = SETTLED * args.every + 1
+        if len(clean) < needed:
             raise InputError(
-                f"{path} has {len(clean)} frames from number {args.skip} on; {SETTLED + 1} are "
-                "needed"
+                f"{path} has {len(clean)} frames from number {args.skip} on; {needed} are needed"
             )
         height, width = clean[0].shape[:2]
         weather = RainSimulator(height, width, look, fps=fps, seed=args.seed)
-        rainy = [weather.rain_on(frame) for frame in clean]
+        rainy = [weather.rain_on(frame) for frame in clean][:: args.every]
+        clean = clean[:: args.every]
         for model in args.models:
             with open_model(model, args.device, args.backend) as backend:
                 scores = judge(backend, clean, rainy, lookahead=args.lookahead)

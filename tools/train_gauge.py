@@ -1,7 +1,7 @@
 """Train the rain gauge: ``python -m tools.train_gauge --data DATA``.
 
 Makes clips of stills, with and without rain, with everything else that changes from frame to frame
-(``tools/nuisances.py``), by day, at night, by infrared light and in fog, measures them as
+(``tools/nuisances.py``), by day or in every light, measures them as
 ``streamderain/inference/gauge.py`` does, and fits the small network that turns what was measured
 into a score. Writes ``gauge.json`` beside that module.
 """
@@ -12,7 +12,7 @@ import argparse
 import json
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -48,8 +48,9 @@ OFTEN = {
     "compressed": 0.6,
 }  # fmt: skip
 """How often each nuisance is in a clip."""
-SHARES = {"day": 0.55, "infrared": 0.15, "night": 0.15, "fog": 0.15}
-"""Of clips in each condition."""
+BY_DAY = {"day": 1.0}
+EVERY_LIGHT = {"day": 0.55, "infrared": 0.15, "night": 0.15, "fog": 0.15}
+"""Shares of clips in each condition."""
 SEEN_AS = 8
 """Levels by which rain that is seen brightens a picture; without any, a clip is drawn anew."""
 HIDDEN, STEPS = 12, 3000
@@ -73,16 +74,19 @@ class Sample:
     kinds: tuple[str, ...]
 
 
-def make_sample(pictures: Pictures, stills: Sequence[Pixels], rng: Rng) -> Sample:
+def make_sample(
+    pictures: Pictures, stills: Sequence[Pixels], rng: Rng, shares: Mapping[str, float]
+) -> Sample:
     """Make a clip and measure it.
 
     Args:
         pictures: for the layers of rain.
         stills: uint8 H×W×3 RGB, not smaller than 200×260.
         rng: its state decides everything.
+        shares: of clips in each condition; they add up to 1.
     """
     rainy = bool(rng.random() < 0.5)
-    condition = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+    condition = str(rng.choice(list(shares), p=list(shares.values())))
     while True:
         frames, kinds = _clip(pictures, stills, rng, condition, rainy=rainy)
         if frames:
@@ -136,13 +140,16 @@ def _is_seen(clip: ConditionClip) -> bool:
     return float((light > SEEN_AS).mean()) >= STREAKS_COVER[0]
 
 
-def make_samples(data: Path, clips: int, seed: int) -> tuple[list[Sample], list[Sample]]:
+def make_samples(
+    data: Path, clips: int, seed: int, shares: Mapping[str, float]
+) -> tuple[list[Sample], list[Sample]]:
     """Make clips to train on, and others of scenes that are not trained on; one a core at a time.
 
     Args:
         data: folder with rain100/ and clean/.
         clips: how many there are of both.
         seed: what is in a clip depends on it and the clip's number alone.
+        shares: of clips in each condition.
 
     Raises:
         InputError: there are no pictures, or one is unreadable.
@@ -150,7 +157,7 @@ def make_samples(data: Path, clips: int, seed: int) -> tuple[list[Sample], list[
     kept = int(VALIDATION_SHARE * clips)
     # A fork would inherit OpenCV's threads without what they hold locked.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(usable_cores(), context, _ask, (data, kept, seed)) as pool:
+    with ProcessPoolExecutor(usable_cores(), context, _ask, (data, kept, seed, shares)) as pool:
         made = list(pool.map(_numbered, range(clips), chunksize=8))
     return made[kept:], made[:kept]
 
@@ -164,12 +171,12 @@ class _Scenes:
     validation: list[Pixels]
 
 
-_asked: list[tuple[Path, int, int]] = []
+_asked: list[tuple[Path, int, int, Mapping[str, float]]] = []
 
 
-def _ask(data: Path, kept: int, seed: int) -> None:
+def _ask(data: Path, kept: int, seed: int, shares: Mapping[str, float]) -> None:
     cv2.setNumThreads(1)
-    _asked.append((data, kept, seed))
+    _asked.append((data, kept, seed, shares))
 
 
 @cache
@@ -184,10 +191,10 @@ def _scenes(data: Path, seed: int) -> _Scenes:
 
 def _numbered(number: int) -> Sample:
     """Make a clip; the first ones are of scenes that are not trained on."""
-    ((data, kept, seed),) = _asked
+    ((data, kept, seed, shares),) = _asked
     scenes = _scenes(data, seed)
     stills = scenes.validation if number < kept else scenes.training
-    return make_sample(scenes.pictures, stills, np.random.default_rng([seed, number]))
+    return make_sample(scenes.pictures, stills, np.random.default_rng([seed, number]), shares)
 
 
 def rain_on(frames: Sequence[Pixels], pictures: Pictures, rng: Rng) -> tuple[list[Pixels], str]:
@@ -272,13 +279,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, write, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with rain100/ and clean/")
-    parser.add_argument("--clips", type=int, default=4500, help="how many to make")
+    parser.add_argument("--clips", type=int, default=3000, help="how many to make")
+    parser.add_argument(
+        "--every-light", action="store_true",
+        help="clips by infrared light, at night and in fog as well; else by day alone",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "-o", "--output", type=Path, default=Path(gauge.__file__).with_name("gauge.json")
     )
     args = parser.parse_args(arguments)
-    training, validation = make_samples(args.data, args.clips, args.seed)
+    shares = EVERY_LIGHT if args.every_light else BY_DAY
+    training, validation = make_samples(args.data, args.clips, args.seed, shares)
     network = fit(training, args.seed)
     print(report(network, validation))
     layers = [layer for layer in network if isinstance(layer, nn.Linear)]
