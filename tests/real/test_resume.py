@@ -24,7 +24,7 @@ def job(folder, words):
     os.setpgid(0, 0)
     os.chdir(folder)
     os._exit(main(["clean", "rain.mp4", "--model", "video-xs", "--backend", "onnx", "--device",
-                   "cpu", "--precision", "float", "--segment", "0.48s",
+                   "cpu", "--precision", "float", "--segment", "0.5s",
                    "--preset", "superfast", *words]))  # fmt: skip
 
 
@@ -61,8 +61,8 @@ def done_of(state):
 
 def test_a_job_killed_at_twenty_moments_ends_as_if_nobody_had_killed_it(processes, tmp_path):
     clip = make_shower(
-        tmp_path / "rain.mp4", frames=60, height=64, width=128, pan=0.7, audio=True,
-        showers=((20, 45),), options={"g": "6"},
+        tmp_path / "rain.mp4", frames=65, height=64, width=128, pan=0.7, audio=True,
+        showers=((20, 45),), options={"g": "13"},
     )  # fmt: skip
     calm = tmp_path / "calm"
     calm.mkdir()
