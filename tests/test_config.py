@@ -1,27 +1,20 @@
 """The configuration: inherited, filled from the environment, and refused line by line."""
 
 import contextlib
-import json
 import os
-import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from streamderain.cli import main
-from streamderain.cluster.liveplacing import check_spreadable, local_notes
-from streamderain.clusterconfig import ClusterConfig
 from streamderain.config import (
-    CameraDefaults,
-    Gate,
     RecordOutput,
-    RtspOutput,
     RunConfig,
     ZeroMqOutput,
 )
 from streamderain.configcheck import find_problems, missing_sources
-from streamderain.configfile import load_config, schema
+from streamderain.configfile import load_config
 from streamderain.errors import ConfigError, UsageError
 from streamderain.inference.create import BACKENDS
 from streamderain.source import SourceKind, hide_secrets, parse_source
@@ -233,38 +226,6 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
         load_config(binary)
 
 
-def test_the_reference_is_valid_and_names_every_key():
-    config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
-    text = REFERENCE.read_text(encoding="utf-8")
-    for model in (
-        RunConfig, CameraDefaults, Gate, ZeroMqOutput, RecordOutput, RtspOutput, ClusterConfig,
-    ):  # fmt: skip
-        for field in model.model_fields:
-            assert f"{field}:" in text, f"{model.__name__}.{field} is not explained"
-    assert len(config.cameras) >= 4
-
-
-def test_the_reference_shows_the_defaults_as_they_are():
-    config = load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"})
-    plain = CameraDefaults()
-    for field in CameraDefaults.model_fields:
-        if field in ("outputs", "user", "password"):
-            continue
-        assert getattr(config.defaults, field) == getattr(plain, field), field
-
-
-def test_the_reference_shows_the_clusters_defaults_as_they_are():
-    assert load_config(REFERENCE, {"GATE_PASSWORD": "x", "YARD_PASSWORD": "y"}).cluster == (
-        ClusterConfig()
-    )
-
-
-def test_the_example_of_a_cluster_is_one_that_can_be_spread():
-    config = load_config(REFERENCE.with_name("cluster.yaml"), {"GATE_PASSWORD": "x"})
-    check_spreadable(config)
-    assert not local_notes(config)
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -286,19 +247,6 @@ def test_the_keys_of_the_book_start_from_the_files_folder(tmp_path):
     text = "cluster: {curve: {secret_key: k/server.key_secret}}\ncameras: {a: {source: scene}}\n"
     config = load_config(written(tmp_path, text))
     assert config.cluster.curve.secret_key == tmp_path / "k/server.key_secret"
-
-
-def test_the_schema_is_one_and_refuses_unknown_keys():
-    made = json.loads(json.dumps(schema()))
-    assert made["additionalProperties"] is False
-    assert set(made["required"]) == {"cameras"}
-    defaults = made["$defs"]["CameraDefaults"]["properties"]
-    assert all("description" in value or "$ref" in value for value in defaults.values())
-
-
-def test_the_schema_beside_the_reference_is_that_of_this_version():
-    written = json.loads(REFERENCE.with_name("cameras.schema.json").read_text(encoding="utf-8"))
-    assert written == json.loads(json.dumps(schema())), "streamderain check --schema makes it anew"
 
 
 @pytest.mark.parametrize(
@@ -447,27 +395,6 @@ def test_a_folder_that_may_not_be_looked_into_is_one_sentence(tmp_path):
     ]
     assert f"can't be written to {locked}/records; check " in problems[0]
     assert [text.partition(": ")[0] for text in missing] == ["cameras.a.source"]
-
-
-FIRST = REFERENCE.with_name("first.yaml")
-
-
-def test_the_first_configuration_passes_check_as_it_is(monkeypatch, capsys):
-    pytest.importorskip("starlette", reason="the service needs its packages, streamderain[service]")
-    monkeypatch.delenv("GATE_PASSWORD", raising=False)
-    assert main(["check", str(FIRST)]) == 0
-    assert capsys.readouterr().err == ""
-    config = load_config(FIRST, {})
-    assert list(config.cameras) == ["test"]
-    assert config.service is not None
-
-
-def test_the_camera_that_the_first_configuration_has_in_comments_is_a_valid_one(tmp_path):
-    text = re.sub(r"^  # (gate:|  )", r"  \1", FIRST.read_text("utf-8"), flags=re.M)
-    path = written(tmp_path, text)
-    config = load_config(path, {"GATE_PASSWORD": "x"})
-    assert list(config.cameras) == ["test", "gate"]
-    assert config.cameras["gate"].password == "x"
 
 
 def test_an_option_of_the_scene_that_is_none_is_named(tmp_path):

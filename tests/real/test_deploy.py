@@ -86,7 +86,7 @@ def test_operations_explain_every_alert_and_install_what_can_be_started():
             assert f"| `{rule['alert']}` |" in text
     assert (
         "configs/first.yaml /etc/streamderain/cameras.yaml" in text
-    )  # tests/test_config.py checks it
+    )  # tests/test_config_shipped.py checks it
     assert text.index("Put the cameras into") < text.index("enable --now")
 
 
