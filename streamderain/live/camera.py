@@ -320,8 +320,6 @@ class CameraWorker:
         if not self._remembers:
             judging.past = judging.last = None
             return None
-        if judging.last is not None:
-            judging.taken = judging.taken + 1 if judging.last.used else 0
         judging.past = judging.past or TemporalPrior()
         if frame.corrupt:
             return None
@@ -329,9 +327,10 @@ class CameraWorker:
             judging.past.remember(frame.picture)
             return None
         last, recalled = judging.last, judging.past.later(frame.picture)
+        judging.last = recalled
+        judging.taken = judging.taken + 1 if last is not None and last.used else 0
         if last is None or judging.taken >= SURE:
             recalled.make()
-        judging.last = recalled
         return recalled
 
     def _over(self, generation: int, notes: list[str]) -> None:
