@@ -40,10 +40,10 @@ def test_rain_is_known_from_the_third_frame_on(rain):
 @pytest.fixture(scope="module")
 def street_by_weather():
     """The street for long enough to look at it less often."""
-    return {rain: street(rain, seconds=2.4, size=(270, 480)) for rain in (None, "light")}
+    return {rain: street(rain, seconds=2.4) for rain in (None, "light", "heavy")}
 
 
-@pytest.mark.parametrize("rain", [None, "light"])
+@pytest.mark.parametrize("rain", [None, "heavy"])
 def test_while_nothing_changes_every_third_frame_is_measured(street_by_weather, monkeypatch, rain):
     measured = []
     measure = gauge.measure_patches
@@ -60,7 +60,7 @@ def test_while_nothing_changes_every_third_frame_is_measured(street_by_weather, 
 def test_a_change_is_known_two_frames_later_at_most(
     street_by_weather, monkeypatch, before, after, change
 ):
-    frames = [*street_by_weather[before][:change], *street(after, size=(270, 480))]
+    frames = [*street_by_weather[before][:change], *street(after)]
 
     def known():
         found = enumerate(scores(frames)[2:])
@@ -71,6 +71,44 @@ def test_a_change_is_known_two_frames_later_at_most(
     resting = known()
     monkeypatch.setattr(gauge, "SETTLED", 1000)
     assert resting - known() < gauge.RESTING
+
+
+def test_a_camera_that_turns_is_followed_over_frames_that_were_not_measured(dry):
+    wide = cv2.resize(dry[0], None, fx=1.5, fy=1.0)
+    rng = np.random.default_rng(0)
+    turning = [
+        np.clip(wide[:, 2 * at : 2 * at + 640] + rng.normal(0, 1, dry[0].shape), 0, 255)
+        for at in range(60)
+    ]
+    measured = []
+    meter = RainGauge()
+    measure = gauge.measure_patches
+
+    def noting(*given):
+        measured.append(given[3:])
+        return measure(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gauge, "measure_patches", noting)
+        for at, frame in enumerate(turning):
+            meter.step(frame.astype(np.uint8))
+            if at == 40:  # faster from here on, and measured less often
+                turning[41:] = [
+                    np.clip(wide[:, 80 + 5 * (n - 40) :][:, :640] + 0.0, 0, 255)
+                    for n in range(41, 60)
+                ]
+    assert len(measured) < 50, "it rests"
+    assert set(measured[5:20]) == {((0, -2), (0, -2))}
+    assert measured[-1] == ((0, -5), (0, -5))
+
+
+def test_what_rests_is_what_it_is_asked_for(dry, monkeypatch):
+    def never(*_):
+        raise AssertionError("those who train it have no network yet")
+
+    monkeypatch.setattr(gauge, "score_of", never)
+    meter = RainGauge(rests=False)
+    assert [meter.measure(frame) is None for frame in dry[:4]] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("size", [(270, 480), (720, 1280)])

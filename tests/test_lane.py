@@ -144,3 +144,25 @@ def test_the_pixels_are_handed_on_not_copied():
     run(here, here.waiting())
     (left,) = here.leave(0)
     assert np.shares_memory(left.pixels, frame.pixels)
+
+
+class Noted:
+    """What a frame's past would be asked for."""
+
+    def __init__(self):
+        self.forgone = False
+
+    def forgo(self):
+        self.forgone = True
+
+
+def test_the_past_hears_of_frames_that_leave_without_the_network():
+    here, pasts = lane("latest", staleness_s=0.5), [Noted() for _ in range(4)]
+    for index, past in enumerate(pasts[:3]):
+        here.offer(live_frame(index), 0.0, past)  # each takes the place of the one before
+    assert [past.forgone for past in pasts] == [True, True, False, False]
+    run(here, here.waiting())
+    assert len(list(here.leave(0.1))) == 3
+    here.offer(live_frame(3), 0.2, pasts[3])
+    assert len(list(here.leave(0.8))) == 1, "it has waited too long"
+    assert [past.forgone for past in pasts] == [True, True, False, True]

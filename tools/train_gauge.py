@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from streamderain.errors import InputError
 from streamderain.frame import Pixels
 from streamderain.inference import gauge
 from streamderain.inference.gauge import FEATURES, RainGauge, features
@@ -53,6 +54,7 @@ EVERY_LIGHT = {"day": 0.55, "infrared": 0.15, "night": 0.15, "fog": 0.15}
 """Shares of clips in each condition."""
 SEEN_AS = 8
 """Levels by which rain that is seen brightens a picture; without any, a clip is drawn anew."""
+TRIES = 1000
 HIDDEN, STEPS = 12, 3000
 VALIDATION_SHARE = 0.2
 
@@ -87,11 +89,13 @@ def make_sample(
     """
     rainy = bool(rng.random() < 0.5)
     condition = str(rng.choice(list(shares), p=list(shares.values())))
-    while True:
+    for _ in range(TRIES):
         frames, kinds = _clip(pictures, stills, rng, condition, rainy=rainy)
         if frames:
             break
-    meter, found = RainGauge(), []
+    else:
+        raise InputError(f"rain can't be seen in any of {TRIES} clips in {condition}")
+    meter, found = RainGauge(rests=False), []  # nor asks the network that is to be made
     for index, frame in enumerate(frames):
         sums = meter.measure(frame)
         if index in SEEN and sums is not None:
@@ -157,8 +161,9 @@ def make_samples(
     kept = int(VALIDATION_SHARE * clips)
     # A fork would inherit OpenCV's threads without what they hold locked.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(usable_cores(), context, _ask, (data, kept, seed, shares)) as pool:
-        made = list(pool.map(_numbered, range(clips), chunksize=8))
+    make = partial(_numbered, data, kept, seed, shares)
+    with ProcessPoolExecutor(usable_cores(), context) as pool:
+        made = list(pool.map(make, range(clips), chunksize=8))
     return made[kept:], made[:kept]
 
 
@@ -171,16 +176,9 @@ class _Scenes:
     validation: list[Pixels]
 
 
-_asked: list[tuple[Path, int, int, Mapping[str, float]]] = []
-
-
-def _ask(data: Path, kept: int, seed: int, shares: Mapping[str, float]) -> None:
-    cv2.setNumThreads(1)
-    _asked.append((data, kept, seed, shares))
-
-
 @cache
 def _scenes(data: Path, seed: int) -> _Scenes:
+    cv2.setNumThreads(1)
     pictures = load_pictures(data, seed, streak_layers=1)
     stills = [p for p in pictures.clean if p.shape[0] >= 240 and p.shape[1] >= 320]
     order = np.random.default_rng(seed).permutation(len(stills))
@@ -189,9 +187,8 @@ def _scenes(data: Path, seed: int) -> _Scenes:
     return _Scenes(pictures, stills[apart:], stills[:apart])
 
 
-def _numbered(number: int) -> Sample:
+def _numbered(data: Path, kept: int, seed: int, shares: Mapping[str, float], number: int) -> Sample:
     """Make a clip; the first ones are of scenes that are not trained on."""
-    ((data, kept, seed, shares),) = _asked
     scenes = _scenes(data, seed)
     stills = scenes.validation if number < kept else scenes.training
     return make_sample(scenes.pictures, stills, np.random.default_rng([seed, number]), shares)

@@ -54,11 +54,13 @@ SUMMED = 12
 MEMORY = 0.15
 """Weight of the latest frame in the sums."""
 
-DRY_BELOW, WET_ABOVE = 0.4, 0.8
+DRY_BELOW, WET_ABOVE = 0.2, 0.8
+"""Scores below and above which it is sure what they mean."""
 SETTLED = 25
 """Frames in a row that are all dry or all wet, after which the next will hardly be otherwise."""
 RESTING = 3
-"""Then every third is measured: a change is noticed two frames later at most."""
+"""Then every third is measured: a sudden change is noticed two frames later at most; what fades
+takes a few more, as the sums remember measurements."""
 
 Patches = NDArray[np.uint8]
 """P×h×w, brightness, with margins."""
@@ -281,11 +283,15 @@ class RainGauge:
                 ...
 
     The first two frames of a scene say nothing; they score 1, so that rain is not let through.
+
+    Args:
+        rests: look at every third frame alone where nothing has changed for long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, rests: bool = True) -> None:
+        self._rests = rests
         self._patches: list[Patches] = []
-        self._went: tuple[int, int] | None = None
+        self._last_shift: tuple[int, int] | None = None
         self._sums: Sums | None = None
         self._size: tuple[int, ...] = ()
         self._weather: Weather = ""
@@ -294,7 +300,7 @@ class RainGauge:
     def reset(self) -> None:
         """Forget what was seen: another scene begins."""
         self._patches.clear()
-        self._went = self._sums = None
+        self._last_shift = self._sums = None
         self._weather, self._settled = "", 0
 
     def step(self, frame: Picture) -> float:
@@ -315,17 +321,18 @@ class RainGauge:
         if len(self._patches) < 3:
             return None
         if self._settled > SETTLED and (self._settled - SETTLED) % RESTING:
-            self._settled, self._went = self._settled + 1, None
+            self._settled, self._last_shift = self._settled + 1, None
             return self._sums
         before, now, after = self._patches
-        came = self._went or shift_between(before, now)
-        self._went = shift_between(now, after)
-        fresh = measure_patches(before, now, after, came, self._went)
+        came = self._last_shift or shift_between(before, now)
+        self._last_shift = shift_between(now, after)
+        fresh = measure_patches(before, now, after, came, self._last_shift)
         if self._sums is None:
             self._sums = fresh
         else:
             self._sums = self._sums + MEMORY * (fresh - self._sums)
-        self._settle(_weather(score_of(fresh), score_of(self._sums)))
+        if self._rests:
+            self._settle(_weather(score_of(fresh), score_of(self._sums)))
         return self._sums
 
     def _settle(self, weather: Weather) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CPU",
     "OnnxBackend",
+    "PlanesSession",
     "channels_of",
     "import_runtime",
     "open_session",
@@ -50,9 +51,9 @@ CPU = "CPUExecutionProvider"
 
 
 class OnnxBackend(ClosesAtExit):
-    """One network in one ONNX Runtime session on the CPU.
+    """One network on the CPU: an ONNX Runtime session for RGB, and one for planes where it has one.
 
-    Memory: the session keeps its arena, about 270 bytes for each pixel of the largest run of
+    Memory: a session keeps its arena, about 270 bytes for each pixel of the largest run of
     ``attention-m``. ONNX Runtime's memory patterns are off: they would plan a second block of the
     same size for each shape that comes twice (510 bytes a pixel), and made no run faster.
 
@@ -61,9 +62,12 @@ class OnnxBackend(ClosesAtExit):
         threads: of the CPU's operators, or None for one a core that the process may use.
         notes: what the user should hear of once.
 
+    Attributes:
+        takes_planes: :meth:`run_planes` may be called; networks that ship in 8 bits for it.
+
     Raises:
-        ModelError: ONNX Runtime isn't installed; the file is no ONNX, or not uint8 N×H×W×3 in and
-            out with free sizes.
+        ModelError: ONNX Runtime isn't installed; a file is no ONNX, the one for RGB isn't uint8
+            N×H×W×3 in and out with free sizes, or the one for planes isn't for planes.
     """
 
     device = "cpu"
@@ -135,12 +139,17 @@ class PlanesSession:
     def __init__(self, ort: ModuleType, info: ModelInfo, options: Any) -> None:
         self._info = info
         session = open_session(ort, info, str(info.path), options, [CPU])
-        (derained,) = session.get_outputs()
+        derained = session.get_outputs()[0]
         kept = session.get_modelmeta().custom_metadata_map
-        if derained.name != DERAINED or MULTIPLE not in kept:
-            raise ModelError(f"{info.path} isn't a graph for pictures as codecs hold them")
-        side = round((derained.shape[3] / PLANES_BYTES) ** 0.5)
-        self._packing = Packing(side, int(kept[MULTIPLE]))
+        try:
+            if derained.name != DERAINED:
+                raise ValueError(derained.name)
+            side = round((derained.shape[3] / PLANES_BYTES) ** 0.5)
+            self._packing = Packing(side, int(kept[MULTIPLE]))
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise ModelError(
+                f"{info.path} isn't a graph for pictures as codecs hold them"
+            ) from error
         self._names = PLACES[: len(session.get_inputs())]
         self._session: onnxruntime.InferenceSession | None = session
 
@@ -148,9 +157,9 @@ class PlanesSession:
         """Return the derained pictures; see :meth:`OnnxBackend.run_planes`."""
         if self._session is None:
             raise ModelError(f"the model {self._info.name} was closed")
-        placed = PlacedPlanes(self._packing, pictures, priors)
-        shape = (placed.count, *pictures[0].size, len(self._names))
+        shape = (len(pictures), *pictures[0].size, len(self._names))
         try:
+            placed = PlacedPlanes(self._packing, pictures, priors)
             places = [np.empty(size, np.uint8) for size in placed.shapes(placed.count)]
             placed.pack(places, 0, placed.count)
             (found,) = self._session.run(None, dict(zip(self._names, places, strict=True)))

@@ -2,8 +2,8 @@
 
 Nothing is done with a frame until somebody needs its prior, or that of a later one: then all that
 came since are looked at in order. So frames in which it doesn't rain, and frames that a busy
-machine passes as they came, cost nothing here. Of the latter two at most are looked at then, with
-another one between: a machine that can't clean all frames cleans more of them so.
+machine passes as they came, cost nothing here. Of the latter two at most are looked at then, the
+newest and the one before the one before it: a machine that can't clean all frames cleans more so.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ JUMP = 0.2
 """Share of the picture's sides by which it moves on in one frame where a new scene begins."""
 
 PASSED = 2
-"""Frames that are looked at of those in a row that passed as they came."""
+"""Frames that are looked at, at most, of those that passed as they came since the last look."""
 
 FEW = 3
 """With fewer frames there is no better picture of the past than the last one itself."""
@@ -214,7 +214,7 @@ class TemporalPrior:
                 return
             before = list(self._unseen)[: self._unseen.index(seen)]
             passed = [item for item in reversed(before) if item.passed]
-            looked_at = passed[1::2][:PASSED]
+            looked_at = passed if len(passed) <= PASSED else passed[::2][:PASSED]
             for item in passed:
                 if item not in looked_at:
                     self._unseen.remove(item)

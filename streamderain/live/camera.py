@@ -313,8 +313,8 @@ class CameraWorker:
     def _prior(self, frame: Frame, judging: _Judging) -> Recall | None:
         """Return what the past says of a frame, and remember it.
 
-        Where the network took the last two, the prior is made here, in the camera's own thread.
-        Where it didn't, it may not take this one either, and whoever takes it makes it: half of a
+        Where the network had taken the last two when the next came, the prior is made here, in the
+        camera's own thread. Else it may not take this one, and whoever takes it makes it: half of a
         small machine's time would go into priors of frames that pass as they came.
         """
         if not self._remembers:

@@ -119,7 +119,8 @@ class Engine:
         batch_wait: how long a frame may wait for others to fill its batch, in seconds.
         clock: monotonic seconds.
         wall: seconds since 1970.
-        tell: is told of each run as it ends; without it, those that fail are logged.
+        tell: is told of each run when its frames have gone on, and must not raise; without it,
+            those that fail are logged.
 
     Raises:
         ModelError: the network's file can't be read.
@@ -176,11 +177,11 @@ class Engine:
                         seconds = self._clock() - started
                         loaded.cost.observe(tickets[0].size, len(tickets), seconds)
                         loaded.batches[len(tickets)] += 1
+                        failure = None
                     except Exception as error:  # noqa: BLE001 - one run must not end them all
-                        self._tell(Run(len(tickets), error))
-                    else:
-                        self._tell(Run(len(tickets)))
+                        failure = error
                 exchange.finish(tickets, derained, backend.name)
+                self._tell(Run(len(tickets), failure))
 
     def reload(
         self,

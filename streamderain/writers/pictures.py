@@ -146,9 +146,9 @@ class PictureWriter:
         self.frames = 0
         there = [target for target in targets if target.exists()]
         if there and not overwrite:
-            more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+            more = f" and {len(there) - 1} more already exist" if len(there) > 1 else ""
             raise OutputError(
-                f"{there[0]}{more} already exists; name another target, or say --overwrite"
+                f"{there[0]}{more or ' already exists'}; name another target, or say --overwrite"
             )
 
     def write(self, frame: Frame) -> None:
