@@ -8,11 +8,7 @@ from typing import get_args
 import pytest
 
 from streamderain.cli import main
-from streamderain.config import (
-    RecordOutput,
-    RunConfig,
-    ZeroMqOutput,
-)
+from streamderain.config import RecordOutput, RunConfig, ZeroMqOutput
 from streamderain.configcheck import find_problems, missing_sources
 from streamderain.configfile import load_config
 from streamderain.errors import ConfigError, UsageError

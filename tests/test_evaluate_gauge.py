@@ -9,24 +9,16 @@ pytest.importorskip("matplotlib")
 
 from streamderain.inference.backend import NullBackend
 from tests.clips import picture
+from tests.training_data import write_rain100
 from tools import evaluate_gauge, temporal_failures, temporal_figures
 from tools.evaluate_video import judge, rainy_clips
-from tools.training.data import VALIDATION_IDS
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A data folder of small pictures, with a little rain where it belongs."""
     root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    for index in (1, 2, 3, 4, *VALIDATION_IDS):
-        clean = picture(180, 320, index) // 2 + 40
-        streaks = cv2.blur((rng.random(clean.shape[:2]) > 0.99).astype(np.float32), (1, 9)) * 900
-        rainy = np.clip(clean + streaks[..., None], 0, 255).astype(np.uint8)
-        for kind, pixels in (("clean", clean), ("light", rainy), ("heavy", rainy)):
-            path = root / "rain100" / kind / f"{index:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            assert cv2.imwrite(str(path), pixels)
+    write_rain100(root, 180, 320)
     (root / "clean" / "photos").mkdir(parents=True)
     assert cv2.imwrite(str(root / "clean" / "photos" / "a.png"), picture(150, 210, 400))
     return root

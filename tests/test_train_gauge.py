@@ -2,41 +2,30 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from streamderain.inference.gauge import FEATURES  # noqa: E402
-from tests.clips import picture  # noqa: E402
-from tools import train_gauge  # noqa: E402
-from tools.train_gauge import EVERY_LIGHT, Sample, fit, make_sample, report  # noqa: E402
-from tools.training.data import VALIDATION_IDS, load_pictures  # noqa: E402
+from streamderain.inference.gauge import FEATURES
+from tests.training_data import one_torch_thread, write_rain100
+from tools import train_gauge
+from tools.train_gauge import EVERY_LIGHT, Sample, fit, make_sample, report
+from tools.training.data import load_pictures
 
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
-    """Networks this small need few steps, and lose more by waiting for threads than they win."""
+    """Networks this small need few steps."""
     monkeypatch.setattr(train_gauge, "STEPS", 300)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    for index in (1, 2, 3, 4, *VALIDATION_IDS):
-        clean = picture(250, 330, index) // 2 + 40
-        streaks = cv2.blur((rng.random(clean.shape[:2]) > 0.99).astype(np.float32), (1, 9)) * 900
-        rainy = np.clip(clean + streaks[..., None], 0, 255).astype(np.uint8)
-        for kind, pixels in (("clean", clean), ("light", rainy), ("heavy", rainy)):
-            path = root / "rain100" / kind / f"{index:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            assert cv2.imwrite(str(path), pixels)
+    write_rain100(root, 250, 330)
     return root
 
 

@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib")
 from streamderain import metrics  # noqa: E402
 from streamderain.errors import ConfigError, InputError, ModelError  # noqa: E402
 from streamderain.networks.registry import BUILDERS  # noqa: E402
+from tests.training_data import one_torch_thread  # noqa: E402
 from tools.train import main  # noqa: E402
 from tools.training.checkpoints import load_checkpoint  # noqa: E402
 from tools.training.data import (  # noqa: E402
@@ -77,11 +78,8 @@ def data(tmp_path):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Networks this small lose more by waiting for threads than they win."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 def train(recipe, data, folder):

@@ -23,13 +23,12 @@ from streamderain.inference.graphs import (
     other_size,
     usable_cores,
 )
-from streamderain.inference.packing import Packing
 from streamderain.inference.places import (
     DERAINED,
     MULTIPLE,
     PLACES,
-    PLANES_BYTES,
     PlacedPlanes,
+    packing_of,
 )
 from streamderain.inference.prior import Prior
 from streamderain.models import ModelInfo
@@ -144,8 +143,7 @@ class PlanesSession:
         try:
             if derained.name != DERAINED:
                 raise ValueError(derained.name)
-            side = round((derained.shape[3] / PLANES_BYTES) ** 0.5)
-            self._packing = Packing(side, int(kept[MULTIPLE]))
+            self._packing = packing_of(derained.shape[3], kept[MULTIPLE])
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise ModelError(
                 f"{info.path} isn't a graph for pictures as codecs hold them"

@@ -20,8 +20,8 @@ from streamderain.inference.places import (
     DERAINED,
     MULTIPLE,
     PLACES,
-    PLANES_BYTES,
     PlacedPlanes,
+    packing_of,
 )
 from streamderain.inference.prior import Prior
 from streamderain.models import ModelInfo
@@ -67,8 +67,7 @@ def signature_of(info: ModelInfo, graph: Any) -> Signature:
     path = ["framework", MULTIPLE]
     if {end.any_name for end in graph.outputs} == {DERAINED} and graph.has_rt_info(path):
         channels = graph.outputs[0].partial_shape[3].get_length()
-        side = round((channels / PLANES_BYTES) ** 0.5)
-        packing = Packing(side, int(str(graph.get_rt_info(path).value)))
+        packing = packing_of(channels, str(graph.get_rt_info(path).value))
         return Signature(VIDEO if len(graph.inputs) > 1 else PICTURE, packing, planes=True)
     inputs = check_signature(info, list(map(_end, graph.inputs)), list(map(_end, graph.outputs)))
     found = _between_ends(graph)

@@ -15,7 +15,7 @@ from streamderain.inference.backend import Frames
 from streamderain.inference.packing import Packing
 from streamderain.inference.prior import Prior
 
-__all__ = ["DERAINED", "MULTIPLE", "PLACES", "PLANES_BYTES", "PlacedPlanes"]
+__all__ = ["DERAINED", "MULTIPLE", "PLACES", "PLANES_BYTES", "PlacedPlanes", "packing_of"]
 
 PLACES = ("places.frame", "places.prior", "places.reliability")
 DERAINED = "places.derained"
@@ -27,6 +27,19 @@ PLANES_BYTES = 1.5
 
 MULTIPLE = "multiple"
 """Of the graph's metadata: what the sides of its frames are filled up to."""
+
+
+def packing_of(channels: int, multiple: str) -> Packing:
+    """Return how a graph for planes wants its pictures packed.
+
+    Args:
+        channels: of the places that it gives.
+        multiple: what its metadata has under :data:`MULTIPLE`.
+
+    Raises:
+        ValueError: there are no such places.
+    """
+    return Packing(round((channels / PLANES_BYTES) ** 0.5), int(multiple))
 
 
 class PlacedPlanes:
