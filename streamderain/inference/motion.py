@@ -21,7 +21,8 @@ from streamderain.inference.pictures import contrast_of, in_full, luma_of
 __all__ = ["Luma", "Movement", "changed", "measure", "prepare", "prepare_small"]
 
 Samples = tuple[NDArray[np.float32], ...]
-"""Brightness before and now, and the gradients down and right, of as many places each."""
+"""Of as many places each: by how much they are brighter than before, the gradients down and right,
+and the products of two gradients: down and down, down and right, right and right."""
 
 COARSE_WIDTH = 160
 BLOCKS_WIDTH = 16
@@ -29,7 +30,9 @@ FINE_WIDTH = 960
 SAMPLES = 24_000
 STEPS = 3
 NEARBY = 0.2
-"""Pixels of a ``fine`` picture that the first step makes up for."""
+"""Pixels of a ``fine`` picture that steps make up for, as it is smoothed."""
+ENOUGH = 0.01
+"""Pixels of a ``fine`` picture: a step that is shorter is the last one."""
 SCALE = 6.0
 """Levels at which a difference counts half: more than noise, less than a streak."""
 
@@ -175,27 +178,38 @@ def _refine(
         samples = samples_at(round(down), round(right))
         if samples is None:
             break
-        old, new, gy, gx = samples
-        rest = new - old + (down - round(down)) * gy + (right - round(right)) * gx
-        weight = 1 / (1 + (rest / SCALE) ** 2)
-        cost = float(np.mean(1 - weight))
+        difference, gy, gx, gyy, gyx, gxx = samples
+        rest = difference + (down - round(down)) * gy + (right - round(right)) * gx
+        weight = 1 / (1 + np.square(rest / SCALE))
+        cost = 1 - float(weight.mean())
         if cost >= best[2] - 1e-6:
             break
         best = (down, right, cost)
-        a, b, c = (weight * gy * gy).sum(), (weight * gy * gx).sum(), (weight * gx * gx).sum()
-        p, q = -(weight * gy * rest).sum(), -(weight * gx * rest).sum()
+        a, b, c = (_product(weight, of) for of in (gyy, gyx, gxx))
+        weighted = weight * rest
+        p, q = -_product(weighted, gy), -_product(weighted, gx)
         determinant = a * c - b * b
-        if determinant <= 1e-3 * (a + c) ** 2 / 4 or a + c < len(old):
+        if determinant <= 1e-3 * (a + c) ** 2 / 4 or a + c < len(rest):
             break  # nothing, or edges in one direction only, to hold on to
-        down += float(np.clip((c * p - b * q) / determinant, -1.5, 1.5))
-        right += float(np.clip((a * q - b * p) / determinant, -1.5, 1.5))
+        step = (
+            float(np.clip((c * p - b * q) / determinant, -1.5, 1.5)),
+            float(np.clip((a * q - b * p) / determinant, -1.5, 1.5)),
+        )
+        down, right = down + step[0], right + step[1]
+        if max(map(abs, step)) < ENOUGH:
+            return down, right, cost
     return best
+
+
+def _product(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the sum of products, by this thread alone: BLAS would share it among its own."""
+    return float(np.einsum("i,i->", a, b))
 
 
 def _samples(
     before: NDArray[np.float32], now: NDArray[np.float32], down: int, right: int
 ) -> Samples | None:
-    """Return brightness before and now at a grid of places, and the gradients there."""
+    """Return what is measured at a grid of places."""
     height, width = now.shape
     top, bottom = max(1, 1 + down), min(height - 1, height - 1 + down)
     left, end = max(1, 1 + right), min(width - 1, width - 1 + right)
@@ -212,4 +226,5 @@ def _samples(
         now[top:bottom:step, left + 1 : end + 1 : step]
         - now[top:bottom:step, left - 1 : end - 1 : step]
     ) / 2
-    return tuple(np.asarray(x, np.float32).ravel() for x in (old, now[place], gy, gx))
+    difference, gy, gx = (x.ravel() for x in (now[place] - old, gy, gx))
+    return difference, gy, gx, gy * gy, gy * gx, gx * gx
