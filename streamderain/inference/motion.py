@@ -226,5 +226,7 @@ def _samples(
         now[top:bottom:step, left + 1 : end + 1 : step]
         - now[top:bottom:step, left - 1 : end - 1 : step]
     ) / 2
-    difference, gy, gx = (x.ravel() for x in (now[place] - old, gy, gx))
-    return difference, gy, gx, gy * gy, gy * gx, gx * gx
+    rise = np.asarray(now[place] - old, np.float32).ravel()
+    down_by, right_by = (np.asarray(x, np.float32).ravel() for x in (gy, gx))
+    products = down_by * down_by, down_by * right_by, right_by * right_by
+    return rise, down_by, right_by, *products
