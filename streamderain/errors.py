@@ -9,7 +9,8 @@
     ├── EvidenceError              a video isn't what its evidence says, or that can't be trusted
     ├── OutputError                a target can't be written (exists, no permission, disk full)
     ├── ModelError                 a network is missing or doesn't fit
-    │   └── ModelMemoryError       a run asked for more memory than there is
+    │   ├── ModelMemoryError       a run asked for more memory than there is
+    │   └── UnknownModelError      exit code 2: none has that name
     ├── ClusterError               no Ray cluster is where it should be, or none that will do
     ├── WireError                  a message that a subscriber got is not one of ours
     ├── UnknownCameraError         no camera of that name runs
@@ -33,6 +34,7 @@ __all__ = [
     "OutputError",
     "StreamderainError",
     "UnknownCameraError",
+    "UnknownModelError",
     "UsageError",
     "WireError",
 ]
@@ -72,6 +74,12 @@ class ModelError(StreamderainError):
 
 class ModelMemoryError(ModelError):
     """A run of the network asked for more memory than there is; a smaller one may fit."""
+
+
+class UnknownModelError(ModelError):
+    """No network has that name."""
+
+    exit_code = 2
 
 
 class ClusterError(StreamderainError):

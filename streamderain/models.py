@@ -14,7 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streamderain.errors import ModelError
+from streamderain.errors import ModelError, UnknownModelError
 
 __all__ = [
     "INT8",
@@ -224,7 +224,7 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
     if Path(model).exists():
         raise ModelError(f"{model} is no model; those end in .onnx or .safetensors")
     names = ", ".join([*(info.name for info in shipped), NULL])
-    raise ModelError(
+    raise UnknownModelError(
         f"no model is named {model!r}; there are {names}; or give the path of an .onnx file"
     )
 

@@ -111,7 +111,7 @@ def test_an_option_that_makes_no_sense_is_a_sentence(options, words, capsys):
 
 
 def test_a_rival_that_is_not_there_is_a_sentence(capsys):
-    assert main(["bench", "--model", "null", *TINY, "--against", "sunshine"]) == 1
+    assert main(["bench", "--model", "null", *TINY, "--against", "sunshine"]) == 2
     assert "no model is named 'sunshine'" in capsys.readouterr().err
 
 

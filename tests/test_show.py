@@ -50,10 +50,11 @@ def test_programs_get_json(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("sunshine", "no model is named 'sunshine'"), ("null", "has no card")]
+    ("name", "words", "code"),
+    [("sunshine", "no model is named 'sunshine'", 2), ("null", "has no card", 1)],
 )
-def test_a_name_without_a_card_is_a_sentence(name, words, capsys):
-    assert main(["models", name]) == 1
+def test_a_name_without_a_card_is_a_sentence(name, words, code, capsys):
+    assert main(["models", name]) == code
     assert words in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ import pytest
 from streamderain.errors import OutputError, UsageError
 from streamderain.frame import Frame, SourceFormat
 from streamderain.readers.video import VideoFileReader
-from streamderain.writers.encoders import choose_pixel_format
+from streamderain.writers.encoders import choose_pixel_format, finer_chroma_note
 from streamderain.writers.video import VideoFileWriter
 from tests.clips import frame_times, make_clip, null_copy, picture, read_all
 
@@ -153,6 +153,23 @@ def test_a_turned_422_picture_needs_full_chroma():
 
 
 @pytest.mark.parametrize(
+    ("codec", "source", "chosen", "size", "told"),
+    [
+        ("h264", "yuv420p", "yuv444p", (359, 641), "H.264 holds the odd size 641×359 as 4:4:4"),
+        ("hevc", "yuv420p10le", "yuv444p", (359, 641), "H.265 holds"),
+        ("h264", "yuv420p", "yuv422p", (359, 640), "as 4:2:2 alone"),
+        ("h264", "yuv444p", "yuv444p", (359, 641), None),
+        ("h264", "gray", "gray", (359, 641), None),
+        ("h264", "yuv422p", "yuv444p", (48, 64), None),
+        ("av1", "yuv420p", "yuv420p", (359, 641), None),
+    ],
+)
+def test_chroma_that_gets_finer_by_an_odd_size_is_told(codec, source, chosen, size, told):
+    note = finer_chroma_note(codec, source, chosen, *size)
+    assert note is None if told is None else told in note
+
+
+@pytest.mark.parametrize(
     ("codec", "ending", "name"),
     [
         ("h264", "mp4", "h264"), ("hevc", "mp4", "hevc"), ("av1", "mp4", "av1"),
@@ -164,7 +181,8 @@ def test_every_codec_is_written_at_an_odd_size_too(tmp_path, codec, ending, name
     copied = null_copy(source, tmp_path / f"b.{ending}", codec=codec)
     frames, _ = read_all(tmp_path / f"b.{ending}")
     assert [frame.size for frame in frames] == [(65, 97)] * 3
-    assert copied.notes == []
+    assert [note for note in copied.notes if "97×65 as 4:4:4" not in note] == []
+    assert bool(copied.notes) == (codec in ("h264", "hevc")), "the others keep 4:2:0"
     container, stream = stream_of(tmp_path / f"b.{ending}")
     with container:
         assert stream.codec_context.codec.canonical_name == name

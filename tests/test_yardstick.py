@@ -82,5 +82,5 @@ def test_what_makes_no_sense_is_a_sentence(options, words, capsys):
 
 
 def test_a_network_that_is_not_there_is_a_sentence(capsys):
-    assert main(["sunshine", "--size", "48x32"]) == 1
+    assert main(["sunshine", "--size", "48x32"]) == 2
     assert "no model is named" in capsys.readouterr().err

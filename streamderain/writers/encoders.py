@@ -19,10 +19,13 @@ __all__ = [
     "choose_pixel_format",
     "encoder_names",
     "encoder_options",
+    "finer_chroma_note",
 ]
 
 CODECS = ("h264", "hevc", "av1", "ffv1")
 """What videos can be written in; ``ffv1`` is lossless."""
+
+TITLES = {"h264": "H.264", "hevc": "H.265", "av1": "AV1", "ffv1": "FFV1"}
 
 SOFTWARE = {
     "h264": ("libx264",),
@@ -226,6 +229,23 @@ def choose_pixel_format(
         if pixel_format in supported and _fits(encoder, pixel_format, height, width):
             return pixel_format
     return "yuv420p"
+
+
+def finer_chroma_note(codec: str, source: str, chosen: str, height: int, width: int) -> str | None:
+    """Return the sentence to say where an odd size makes chroma finer than the source's, or None.
+
+    Args:
+        codec: of :data:`CODECS`.
+        source, chosen: pixel formats of the source and the target.
+        height, width: of the target.
+    """
+    if chosen == _sampling(source) or not (height % 2 or width % 2) or is_grey(chosen):
+        return None
+    sampling = "4:4:4" if chosen == "yuv444p" else "4:2:2"
+    return (
+        f"{TITLES[codec]} holds the odd size {width}×{height} as {sampling} alone, which browsers and many "
+        "players don't show; --codec av1 keeps 4:2:0, and so does an even size."
+    )
 
 
 def _sampling(source: str) -> str:

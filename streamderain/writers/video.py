@@ -27,6 +27,7 @@ from streamderain.writers.encoders import (
     choose_pixel_format,
     encoder_names,
     encoder_options,
+    finer_chroma_note,
 )
 from streamderain.writers.sidecar import SidecarStreams, picture_tags
 
@@ -111,6 +112,11 @@ class VideoFileWriter:
             crf, preset, bitrate, cuda=device == "cuda"
         )
         self._colour = encoding_colour(format.colour, self.pixel_format, format.height)
+        finer = finer_chroma_note(
+            codec, format.pixel_format, self.pixel_format, format.height, format.width
+        )
+        if finer:
+            self._say(finer)
         self._sidecar: SidecarStreams | None = None
         self._output: OutputContainer | None = None
         self._file = self._reserve(overwrite, [source] if source else [])
