@@ -243,8 +243,8 @@ def finer_chroma_note(codec: str, source: str, chosen: str, height: int, width: 
         return None
     sampling = "4:4:4" if chosen == "yuv444p" else "4:2:2"
     return (
-        f"{TITLES[codec]} holds the odd size {width}×{height} as {sampling} alone, which browsers and many "
-        "players don't show; --codec av1 keeps 4:2:0, and so does an even size."
+        f"{TITLES[codec]} holds the odd size {width}×{height} as {sampling} alone, which browsers "
+        "and many players don't show; --codec av1 keeps 4:2:0, and so does an even size."
     )
 
 
