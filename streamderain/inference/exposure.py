@@ -69,8 +69,9 @@ def _shift(apart: NDArray[np.int16], contrast: float) -> NDArray[np.float64] | N
         apart: differences at the places that are looked at, as many down as across.
         contrast: levels for each of RGB's.
     """
-    middle = apart.shape[0] * apart.shape[1] // 2  # np.median takes ten times as long
-    shift = np.partition(apart.reshape(-1, 3).T, middle, axis=1)[:, middle]
+    channels = np.ascontiguousarray(apart.reshape(-1, 3).T)
+    # To sort so short integers takes a quarter of a partition's time, and that a tenth of a median's.
+    shift = np.sort(channels, axis=1)[:, channels.shape[1] // 2]
     if not LEAST * contrast <= np.abs(shift).max() <= MOST * contrast:
         return None
     parts = np.median(apart.reshape(PARTS, SAMPLES, PARTS, SAMPLES, 3), axis=(1, 3))
