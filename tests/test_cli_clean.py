@@ -220,7 +220,7 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(arguments, tmp_path, monkey
 
 def test_an_unknown_model_names_those_there_are(tmp_path, capsys):
     clip = make_clip(tmp_path / "a.mp4", frames=1)
-    assert main(["clean", str(clip), "--model", "nonesuch"]) == 1
+    assert main(["clean", str(clip), "--model", "nonesuch"]) == 2
     assert "attention-m" in capsys.readouterr().err
 
 

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from streamderain.inference.gauge import FEATURES
+from streamderain.inference.gauge import FEATURES, SUMMED, features
 from tests.training_data import one_torch_thread, write_rain100
 from tools import train_gauge
-from tools.train_gauge import EVERY_LIGHT, Sample, fit, make_sample, report
+from tools.train_gauge import LIGHTS, Sample, fit, make_sample, report
 from tools.training.data import load_pictures
 
 
@@ -33,39 +33,28 @@ def data(tmp_path_factory):
 def samples(data):
     pictures = load_pictures(data, 1, streak_layers=1)
     return [
-        make_sample(pictures, pictures.clean, np.random.default_rng([0, number]), EVERY_LIGHT)
+        make_sample(pictures, pictures.clean, np.random.default_rng([0, number]))
         for number in range(10)
     ]
 
 
 def test_clips_are_seen_in_every_light_and_half_of_them_in_rain(samples):
     lights = {sample.kinds[1] for sample in samples}
-    assert lights == set(EVERY_LIGHT)
+    assert lights == set(LIGHTS)
     assert 2 < sum(sample.rainy for sample in samples) < 8
     for sample in samples:
-        assert len(sample.found) == len(train_gauge.SEEN)
-        assert np.isfinite(sample.found).all()
+        assert len(sample.sums) == len(train_gauge.SEEN)
+        assert np.isfinite([features(sums) for sums in sample.sums]).all()
         assert not (sample.rainy and "snow" in sample.kinds)
         assert sample.kinds[1] == "day" or "noisy" not in sample.kinds, "it has noise of its own"
-
-
-def test_rain_that_nobody_would_see_is_not_taught(data, monkeypatch):
-    pictures = load_pictures(data, 1, streak_layers=1)
-    monkeypatch.setattr(train_gauge, "SEEN_AS", 256)
-    for number in range(4):
-        rng = np.random.default_rng([2, number])
-        frames, _ = train_gauge._clip(pictures, pictures.clean, rng, "night", rainy=True)
-        assert frames == []
-        frames, _ = train_gauge._clip(pictures, pictures.clean, rng, "night", rainy=False)
-        assert len(frames) == train_gauge.LENGTH
 
 
 def test_a_network_is_fitted_and_told_of_by_what_is_in_the_clips():
     rng = np.random.default_rng(0)
     made = [
-        Sample([rng.normal(2 * rainy - 1, 0.3, len(FEATURES))], rainy, ("fixed", light))
+        Sample([rng.uniform(0, 0.2 + 5 * rainy, SUMMED + 6)], rainy, ("fixed", light))
         for rainy in (True, False)
-        for light in EVERY_LIGHT
+        for light in LIGHTS
         for _ in range(5)
     ]
     told = report(fit(made, 1), made)
@@ -81,8 +70,9 @@ def test_what_is_trained_is_what_the_gauge_reads(data, tmp_path, capsys):
     assert "rain: " in capsys.readouterr().out
     stored = json.loads(target.read_text())
     assert tuple(stored["features"]) == FEATURES
+    units = train_gauge.HIDDEN * train_gauge.FITTED
     shapes = [np.array(layer["weight"]).shape for layer in stored["layers"]]
-    assert shapes == [(train_gauge.HIDDEN, len(FEATURES)), (1, train_gauge.HIDDEN)]
+    assert shapes == [(units, len(FEATURES)), (1, units)]
     assert stored["clips"] == 5
 
 

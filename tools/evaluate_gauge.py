@@ -20,8 +20,8 @@ from streamderain.inference.gate import GateConfig, RainGate
 from streamderain.inference.gating import DRY, judged
 from tools.clips import camera_path, draw_clip, random_movers
 from tools.ending import ends_in_a_sentence
+from tools.gauge_clips import rain_on
 from tools.nuisances import NUISANCES
-from tools.train_gauge import rain_on
 from tools.training.data import Pictures, load_pictures, validation_sets
 
 __all__ = ["KINDS", "clip_of", "dry_by", "dry_share", "main", "scores_of"]

@@ -23,6 +23,7 @@ __all__ = [
     "insects",
     "leaves",
     "noisy",
+    "posts",
     "snow",
 ]
 
@@ -120,6 +121,35 @@ def insects(frames: Frames, rng: Rng) -> list[Pixels]:
     return result
 
 
+def posts(frames: Frames, rng: Rng) -> list[Pixels]:
+    """Move a few upright bars past, as legs, spokes, prams and a fence behind a car are."""
+    height, width = frames[0].shape[:2]
+    count = int(rng.integers(2, 14))
+    reach = float(rng.uniform(0.05, 0.4)) * width
+    middle = rng.uniform(0.1, 0.9) * height, rng.uniform(0, 1) * width
+    place = middle + rng.normal(0, 1, (count, 2)) * (0.12 * height, reach / 2)
+    lean = rng.normal(0, 0.2, count) + rng.normal(0, 0.1)
+    length = np.exp(rng.uniform(np.log(5), np.log(90), count))
+    thickness = rng.integers(1, 6, count)
+    value = rng.uniform(0, 255, (count, 3)) if rng.random() < 0.5 else rng.uniform(90, 255, 3)
+    value = np.broadcast_to(value, (count, 3))
+    velocity = np.array([rng.normal(0, 0.5), rng.choice([-1, 1]) * np.exp(rng.uniform(0, 2.8))])
+    stride, speed = float(rng.uniform(0, 4)), rng.uniform(0.3, 1.6)
+    result = []
+    for index, frame in enumerate(frames):
+        drawn = frame.copy()
+        for number, (y, x) in enumerate(place):
+            swing = lean[number] + 0.1 * stride * np.sin(speed * index + number)
+            half = length[number] / 2
+            first = round((x - half * swing) * 16), round((y - half) * 16)
+            last = round((x + half * swing) * 16), round((y + half) * 16)
+            colour = [float(part) for part in value[number]]
+            cv2.line(drawn, first, last, colour, int(thickness[number]), cv2.LINE_AA, 4)
+        result.append(drawn)
+        place = (place + velocity) % (height, width)
+    return result
+
+
 def leaves(frames: Frames, rng: Rng) -> list[Pixels]:
     """Let the wind move a part of the picture to and fro, each place in its own rhythm."""
     height, width = frames[0].shape[:2]
@@ -173,6 +203,6 @@ def _whole(picture: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Pixel
 
 NUISANCES: dict[str, Callable[[Frames, Rng], list[Pixels]]] = {
     "dimmed": dimmed, "leaves": leaves, "flickering": flickering, "snow": snow,
-    "insects": insects, "noisy": noisy, "compressed": compressed,
+    "insects": insects, "posts": posts, "noisy": noisy, "compressed": compressed,
 }  # fmt: skip
 """In the order in which they happen to light before it is a file."""

@@ -23,8 +23,11 @@ from streamderain.inference.pictures import contrast_of, in_full
 
 __all__ = ["FEATURES", "RainGauge", "Sums", "Weather", "features"]
 
+USUAL = 640 * 360
+"""Pixels of a picture that is measured as it is: streaks are one to four wide in it, as they grow
+with the picture. In larger ones, squares of 2×2, 3×3 and so on count as a pixel."""
 PATCH = 64
-"""Side of a patch in pixels; it keeps the picture's own, of which streaks are two or three wide."""
+"""Side of a patch in such pixels."""
 MARGIN = 8
 """Around it, for a camera that moves."""
 FOLLOWED = 5
@@ -32,8 +35,6 @@ FOLLOWED = 5
 SURE = 0.15
 """Of a phase correlation's peak: what is less says nothing."""
 ROWS, COLUMNS = 4, 6
-WIDEST = 2560
-"""Pixels of width from which on every other pixel is enough."""
 
 UNLIT = 0.015
 """Change of a patch's light that is none."""
@@ -43,13 +44,13 @@ WEAK, STRONG = 3, 8
 _STREAKS = np.minimum(np.arange(256), 60).astype(np.float32)
 _STREAKS[:WEAK] = 0
 """What of a rise counts as a streak."""
-LENGTH = 4
-"""Pixels along which a streak looks like itself."""
-SLANTS = (-3, -1, 0, 1, 3)
+LENGTH, SHORT = 4, 2
+"""Pixels along which a streak looks like itself: a long one, and a short one of a bright day."""
+SLANTS, SHORT_SLANTS = (-3, -1, 0, 1, 3), (-1, 0, 1)
 EVERYWHERE = 1.5, 3.0
 """Patches that take part: so few are no rain, with so many it counts fully."""
 
-SUMMED = 12
+SUMMED = 14
 """Sums over the whole picture; one for each patch comes after them."""
 MEMORY = 0.15
 """Weight of the latest frame in the sums."""
@@ -72,7 +73,8 @@ Sums = NDArray[np.float64]
 FEATURES = (
     "rising against falling", "strong rising against falling", "amount", "upright",
     "upright rather than level", "upright rather than both slants", "spread", "patches", "motion",
-    "brightness", "everywhere",
+    "brightness", "everywhere", "noise", "strong noise", "upright, short",
+    "upright rather than level, short",
 )  # fmt: skip
 
 
@@ -82,20 +84,25 @@ def cut_patches(picture: Picture) -> Patches:
     Pictures smaller than the grid give fewer or smaller patches.
     """
     frame = picture.luma if isinstance(picture, Planes) else picture
-    if frame.shape[1] > WIDEST:
-        frame = frame[::2, ::2]
+    step = max(1, round(float(np.sqrt(frame.shape[0] * frame.shape[1] / USUAL))))
     side = PATCH + 2 * MARGIN
-    tall, wide = min(side, frame.shape[0]), min(side, frame.shape[1])
-    rows = min(ROWS, frame.shape[0] // tall)
-    columns = min(COLUMNS, frame.shape[1] // wide)
+    tall, wide = (min(side, max(1, length // step)) for length in frame.shape[:2])
+    rows = min(ROWS, max(1, frame.shape[0] // (tall * step)))
+    columns = min(COLUMNS, max(1, frame.shape[1] // (wide * step)))
+    down, right = (
+        min(length, reach * step) for length, reach in zip(frame.shape, (tall, wide), strict=False)
+    )
     cut = [
-        frame[top : top + tall, left : left + wide]
-        for top in np.linspace(0, frame.shape[0] - tall, rows).astype(int)
-        for left in np.linspace(0, frame.shape[1] - wide, columns).astype(int)
+        frame[top : top + down, left : left + right]
+        for top in np.linspace(0, frame.shape[0] - down, rows).astype(int)
+        for left in np.linspace(0, frame.shape[1] - right, columns).astype(int)
     ]
     grey = np.concatenate(cut)
     if grey.ndim == 3:
         grey = np.asarray(cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY), np.uint8)
+    if step > 1:
+        size = wide, tall * len(cut)
+        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
     return in_full(grey, contrast_of(picture)).reshape(len(cut), tall, wide)
 
 
@@ -149,6 +156,8 @@ def measure_patches(
     power = _likeness(streaks, 0, 0)
     upright = [_likeness(streaks, LENGTH, slant) for slant in SLANTS]
     level = _likeness(streaks, 0, LENGTH)
+    short = max(_likeness(streaks, SHORT, slant) for slant in SHORT_SLANTS)
+    short_level = _likeness(streaks, 0, SHORT)
     slanted = (upright[0] + upright[-1]) / 2
     by_patch, falling_by_patch = (
         cv2.reduce(part.reshape(len(now), -1), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
@@ -160,7 +169,7 @@ def measure_patches(
         [
             weak, weak_falling, _mean(strong), _mean(strong_falling), power,
             max(upright), level, slanted, float(np.median(by_patch)), wet,
-            _mean(cv2.absdiff(old, next_one)), _mean(new), *by_patch,
+            _mean(cv2.absdiff(old, next_one)), _mean(new), short, short_level, *by_patch,
         ]
     )  # fmt: skip
 
@@ -228,7 +237,7 @@ def features(sums: Sums) -> NDArray[np.float64]:
     """Return what :data:`FEATURES` names, of averaged sums."""
     (
         weak, weak_falling, strong, strong_falling, power, upright, level, slanted, median, wet,
-        motion, brightness,
+        motion, brightness, short, short_level,
     ) = sums[:SUMMED]  # fmt: skip
     by_patch = sums[SUMMED:] + 1e-4
     power = power + 0.05
@@ -246,6 +255,11 @@ def features(sums: Sums) -> NDArray[np.float64]:
             brightness / 255,
             # How many patches take part, as a share (the inverse of Simpson's index).
             by_patch.sum() ** 2 / (by_patch**2).sum() / len(by_patch),
+            # What darkens for one frame is no rain; so much of what brightens isn't either.
+            np.log(weak_falling + 0.02),
+            np.log(strong_falling + 0.003),
+            short / power,
+            (short - short_level) / power,
         ]
     )
 
@@ -264,7 +278,7 @@ def score_of(sums: Sums) -> float:
     found = features(sums)
     patches = len(sums) - SUMMED
     few, many = (min(count, 0.8 * patches) for count in EVERYWHERE)
-    taking_part = float(found[-1]) * patches
+    taking_part = float(found[FEATURES.index("everywhere")]) * patches
     everywhere = 1.0 if many <= few else min(1.0, max(0.0, (taking_part - few) / (many - few)))
     *hidden, (weight, bias) = _network()
     for w, b in hidden:

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import cv2
 import pytest
 
 from streamderain.frame import Frame
@@ -30,11 +31,15 @@ def test_dry_recordings_pass_bit_for_bit(name):
         assert derained_share(reader) <= 0.01
 
 
-def test_real_rain_before_a_camera_that_pans_is_derained():
+@pytest.mark.parametrize("width", [320, 480, 640, 960, 1280, 1920])
+def test_real_rain_before_a_camera_that_pans_is_derained_at_any_size(width):
     folder = footage("video/real-rain/ra1")
     pictures = [read_picture(path)[0] for path in sorted(folder.glob("*.jpg"))]
     assert len(pictures) > 50
-    assert derained_share(as_frames(pictures)) >= 0.98
+    size = width, width * 3 // 4
+    method = cv2.INTER_AREA if width < 640 else cv2.INTER_CUBIC
+    scaled = (cv2.resize(picture, size, interpolation=method) for picture in pictures)
+    assert derained_share(as_frames(scaled)) >= 0.98
 
 
 @pytest.mark.parametrize("rain", ["light", "moderate", "heavy"])
