@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,16 +18,9 @@ from streamderain.colour import encoding_colour, tag
 from streamderain.conversion import to_encode
 from streamderain.errors import InputError, OutputError, UsageError
 from streamderain.frame import Frame, Pixels, SourceFormat
-from streamderain.hardware import codec_threads
 from streamderain.writers.atomic import AtomicFile, explain_os_error
-from streamderain.writers.encoders import (
-    Container,
-    choose_container,
-    choose_pixel_format,
-    encoder_names,
-    encoder_options,
-    finer_chroma_note,
-)
+from streamderain.writers.encoders import Container, choose_container, finer_chroma_note
+from streamderain.writers.opening import first_encoder, hush_svt, set_up
 from streamderain.writers.sidecar import SidecarStreams, picture_tags
 
 __all__ = ["VideoFileWriter"]
@@ -108,9 +100,9 @@ class VideoFileWriter:
         self._first_pts: int | None = None
         self._durations: dict[int, int] = {}
         self._lock = threading.Lock()  # libav must not be closed under a writing thread
-        self.encoder, self.pixel_format, self._options = self._choose_encoder(
-            crf, preset, bitrate, cuda=device == "cuda"
-        )
+        chosen = first_encoder(format, codec, crf, preset, bitrate, cuda=device == "cuda")
+        self.encoder, self.pixel_format = chosen.name, chosen.pixel_format
+        self._options = chosen.options
         self._colour = encoding_colour(format.colour, self.pixel_format, format.height)
         finer = finer_chroma_note(
             codec, format.pixel_format, self.pixel_format, format.height, format.width
@@ -198,26 +190,6 @@ class VideoFileWriter:
                 packet.dts = packet.pts
         self._mux(output, rest)
 
-    def _choose_encoder(
-        self, crf: int | None, preset: str | None, bitrate: int | None, *, cuda: bool
-    ) -> tuple[str, str, dict[str, str]]:
-        """Return the first encoder that really opens, its pixel format and its options."""
-        source, codec = self._format, self._codec
-        size, turned = (source.height, source.width), source.rotation % 180 != 0
-        for name in encoder_names(codec, cuda=cuda):
-            pixel_format = choose_pixel_format(name, source.pixel_format, *size, turned=turned)
-            options = encoder_options(name, codec, crf, preset, bitrate, source.frame_rate)
-            try:
-                _try_encoder(name, pixel_format, options, source)
-            except (av.FFmpegError, ValueError):
-                continue
-            return name, pixel_format, options
-        asked = f" with preset {preset!r}" if preset else ""
-        raise UsageError(
-            f"no encoder here writes {codec}{asked} at {size[1]}×{size[0]}; check the preset "
-            "and the quality, or choose another codec"
-        )
-
     @property
     def _time_base(self) -> Fraction:
         """Of the encoder: the source's, or the grid of a container that has one."""
@@ -245,7 +217,7 @@ class VideoFileWriter:
                     video.disposition = sidecar.video.disposition
                     sidecar.attach(output, sidecar.after)
                     sidecar.start()
-                _hush_svt()
+                hush_svt()
                 output.start_encoding()
             except BaseException:
                 with contextlib.suppress(av.FFmpegError):
@@ -258,7 +230,7 @@ class VideoFileWriter:
             self.encoder, rate=self._format.frame_rate or Fraction(25), options=self._options
         )
         assert isinstance(video, VideoStream)
-        _set_up(video.codec_context, self.pixel_format, self._time_base, self._format)
+        set_up(video.codec_context, self.pixel_format, self._time_base, self._format)
         video.time_base = self._time_base
         tag(video.codec_context, self._colour)
         if self._codec == "hevc" and self._container.muxer in ("mp4", "mov"):
@@ -389,36 +361,3 @@ class VideoFileWriter:
                 output.close()
         if self._sidecar is not None:
             self._sidecar.close()
-
-
-def _set_up(
-    context: av.VideoCodecContext, pixel_format: str, time_base: Fraction, source: SourceFormat
-) -> None:
-    context.width, context.height = source.width, source.height
-    context.pix_fmt = pixel_format
-    context.time_base = time_base
-    context.framerate = source.frame_rate or Fraction(25)
-    context.sample_aspect_ratio = source.sample_aspect_ratio
-    context.thread_type = "AUTO"  # PyAV's default, slices alone, costs quality with libx264
-    if context.name == "libx264":
-        context.thread_count = codec_threads()
-
-
-def _try_encoder(
-    name: str, pixel_format: str, options: dict[str, str], source: SourceFormat
-) -> None:
-    """Open an encoder for nothing: whether NVENC works, only NVENC knows."""
-    context = av.CodecContext.create(name, "w")
-    assert isinstance(context, av.VideoCodecContext)
-    _set_up(context, pixel_format, source.time_base, source)
-    context.options = options
-    _hush_svt()
-    context.open()
-
-
-def _hush_svt() -> None:
-    """SVT-AV1 prints its settings on the terminal; an environment variable is its only switch.
-
-    It stays as it is: several threads may open encoders, and none may take it from the others.
-    """
-    os.environ.setdefault("SVT_LOG", "1")
