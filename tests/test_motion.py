@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from streamderain.inference import motion as motion_module
 from streamderain.inference.motion import Movement, changed, measure, prepare
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from tools.clips import camera_path, draw_clip, random_movers
@@ -51,6 +52,26 @@ def test_a_large_picture_is_measured_in_its_own_pixels(still):
     movement = measure(prepare(large), prepare(moved))
     assert movement.down == pytest.approx(12, abs=0.15)
     assert movement.right == pytest.approx(-7, abs=0.15)
+
+
+@pytest.mark.parametrize("motion", [0, 3])
+def test_a_step_that_is_short_is_the_last_one(still, monkeypatch, motion):
+    rng = np.random.default_rng(0)
+    noisy = [np.clip(still + rng.normal(0, 1, still.shape), 0, 255).astype(np.uint8) for _ in "ab"]
+    before, now = noisy[0][:, motion:], noisy[1][:, : still.shape[1] - motion]
+    tried = []
+    refine = motion_module._refine
+
+    def counted(samples_at, start):
+        calls = []
+        found = refine(lambda *at: calls.append(at) or samples_at(*at), start)
+        tried.append((start, len(calls)))
+        return found
+
+    monkeypatch.setattr(motion_module, "_refine", counted)
+    movement = measure(prepare(before), prepare(now), (0.0, float(motion)))
+    assert movement.right == pytest.approx(motion, abs=0.05)
+    assert dict(tried)[0.0, float(motion)] == 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (7, 9), (16, 16)])

@@ -17,7 +17,7 @@ from tools.training.data import load_pictures
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     """Networks this small need few steps."""
-    monkeypatch.setattr(train_gauge, "STEPS", 300)
+    monkeypatch.setattr(train_gauge, "STEPS", 120)
     with one_torch_thread():
         yield
 

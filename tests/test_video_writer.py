@@ -13,7 +13,11 @@ import pytest
 from streamderain.errors import OutputError, UsageError
 from streamderain.frame import Frame, SourceFormat
 from streamderain.readers.video import VideoFileReader
-from streamderain.writers.encoders import choose_pixel_format, finer_chroma_note
+from streamderain.writers.encoders import (
+    choose_container,
+    choose_pixel_format,
+    finer_chroma_note,
+)
 from streamderain.writers.video import VideoFileWriter
 from tests.clips import frame_times, make_clip, null_copy, picture, read_all
 
@@ -152,21 +156,36 @@ def test_a_turned_422_picture_needs_full_chroma():
     assert choose_pixel_format("libx264", "yuv422p", 64, 48, turned=True) == "yuv444p"
 
 
+H264_ODD = "H.264 holds the odd size 641×359 as 4:4:4"
+
+
 @pytest.mark.parametrize(
-    ("codec", "source", "chosen", "size", "told"),
+    ("ending", "codec", "encoder", "source", "size", "told"),
     [
-        ("h264", "yuv420p", "yuv444p", (359, 641), "H.264 holds the odd size 641×359 as 4:4:4"),
-        ("hevc", "yuv420p10le", "yuv444p", (359, 641), "H.265 holds"),
-        ("h264", "yuv420p", "yuv422p", (359, 640), "as 4:2:2 alone"),
-        ("h264", "yuv444p", "yuv444p", (359, 641), None),
-        ("h264", "gray", "gray", (359, 641), None),
-        ("h264", "yuv422p", "yuv444p", (48, 64), None),
-        ("av1", "yuv420p", "yuv420p", (359, 641), None),
+        ("mp4", "h264", "libx264", "yuv420p", (359, 641), H264_ODD),
+        ("mp4", "hevc", "libx265", "yuv420p10le", (359, 641), "H.265 holds"),
+        ("mp4", "h264", "libx264", "yuv420p", (359, 640), "as 4:2:2"),
+        ("mp4", "h264", "libx264", "yuv422p", (359, 641), "--codec av1 writes it as 4:2:0"),
+        ("avi", "h264", "libx264", "yuv420p", (359, 641), "an even size plays"),
+        ("mp4", "h264", "libx264", "yuv420p", (48, 64), None),
+        ("mp4", "h264", "libx264", "yuv444p", (359, 641), None),
+        ("mp4", "h264", "libx264", "gray", (359, 641), None),
+        ("mp4", "av1", "libsvtav1", "yuv420p", (359, 641), None),
+        ("mp4", "av1", "libsvtav1", "yuv444p", (359, 641), None),
+        ("mkv", "ffv1", "ffv1", "rgb24", (359, 641), None),
+        ("mkv", "ffv1", "ffv1", "yuv420p", (359, 641), None),
     ],
 )
-def test_chroma_that_gets_finer_by_an_odd_size_is_told(codec, source, chosen, size, told):
-    note = finer_chroma_note(codec, source, chosen, *size)
+def test_chroma_that_an_odd_size_makes_finer_is_told(ending, codec, encoder, source, size, told):
+    container = choose_container(Path(f"a.{ending}"), codec)
+    note = finer_chroma_note(container, codec, encoder, source, *size)
     assert note is None if told is None else told in note
+
+
+def test_chroma_that_turning_makes_finer_is_not_laid_to_the_size():
+    container = choose_container(Path("a.mp4"), "h264")
+    for size in ((64, 48), (359, 641)):
+        assert not finer_chroma_note(container, "h264", "libx264", "yuv422p", *size, turned=True)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +200,11 @@ def test_every_codec_is_written_at_an_odd_size_too(tmp_path, codec, ending, name
     copied = null_copy(source, tmp_path / f"b.{ending}", codec=codec)
     frames, _ = read_all(tmp_path / f"b.{ending}")
     assert [frame.size for frame in frames] == [(65, 97)] * 3
-    assert [note for note in copied.notes if "97×65 as 4:4:4" not in note] == []
-    assert bool(copied.notes) == (codec in ("h264", "hevc")), "the others keep 4:2:0"
+    if codec in ("h264", "hevc"):
+        assert len(copied.notes) == 1
+        assert "97×65 as 4:4:4" in copied.notes[0]
+    else:
+        assert copied.notes == []
     container, stream = stream_of(tmp_path / f"b.{ending}")
     with container:
         assert stream.codec_context.codec.canonical_name == name

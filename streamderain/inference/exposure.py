@@ -70,7 +70,7 @@ def _shift(apart: NDArray[np.int16], contrast: float) -> NDArray[np.float64] | N
         contrast: levels for each of RGB's.
     """
     channels = np.ascontiguousarray(apart.reshape(-1, 3).T)
-    # A sort of such short integers takes a quarter of a partition, and that a tenth of a median.
+    # A partition is slow where most are equal, as before a camera that stands.
     shift = np.sort(channels, axis=1)[:, channels.shape[1] // 2]
     if not LEAST * contrast <= np.abs(shift).max() <= MOST * contrast:
         return None

@@ -26,8 +26,8 @@ __all__ = ["FEATURES", "RainGauge", "Sums", "Weather", "features"]
 USUAL = 640 * 360
 """Pixels of a picture that is measured as it is: streaks are one to four wide in it, as they grow
 with the picture. In larger ones, squares of 2×2, 3×3 and so on count as a pixel."""
-AVERAGED = 3
-"""Pixels along each side of such a square that suffice."""
+MOST_AVERAGED = 3
+"""Pixels along each side of a square of which all count; larger ones are four pixels of theirs."""
 PATCH = 64
 """Side of a patch in such pixels."""
 MARGIN = 8
@@ -87,9 +87,8 @@ def cut_patches(picture: Picture) -> Patches:
     """
     frame = picture.luma if isinstance(picture, Planes) else picture
     step = max(1, round(float(np.sqrt(frame.shape[0] * frame.shape[1] / USUAL))))
-    if step >= 2 * AVERAGED:  # as good, and less to read
-        frame = frame[:: step // AVERAGED, :: step // AVERAGED]
-        step = AVERAGED
+    if step > MOST_AVERAGED:  # half of its rows and columns are as good, and less to read
+        frame, step = frame[:: step // 2, :: step // 2], 2
     side = PATCH + 2 * MARGIN
     tall, wide = (min(side, max(1, length // step)) for length in frame.shape[:2])
     rows = min(ROWS, max(1, frame.shape[0] // (tall * step)))

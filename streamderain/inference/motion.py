@@ -170,7 +170,10 @@ def _coarse(before: Luma, now: Luma) -> tuple[float, float]:
 def _refine(
     samples_at: Callable[[int, int], Samples | None], start: tuple[float, float]
 ) -> tuple[float, float, float]:
-    """Improve a shift; return it and the robust difference that stays, the smaller the better."""
+    """Improve a shift; return it and the robust difference that stays, the smaller the better.
+
+    Of a last step that is shorter than :data:`ENOUGH`, the difference is that before it.
+    """
     down, right = start
     cost = np.inf
     best = (0.0, 0.0, np.inf)

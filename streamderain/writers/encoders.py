@@ -25,7 +25,8 @@ __all__ = [
 CODECS = ("h264", "hevc", "av1", "ffv1")
 """What videos can be written in; ``ffv1`` is lossless."""
 
-TITLES = {"h264": "H.264", "hevc": "H.265", "av1": "AV1", "ffv1": "FFV1"}
+TITLES = {"h264": "H.264", "hevc": "H.265"}
+"""Of codecs that take an odd size with full chroma alone."""
 
 SOFTWARE = {
     "h264": ("libx264",),
@@ -231,20 +232,25 @@ def choose_pixel_format(
     return "yuv420p"
 
 
-def finer_chroma_note(codec: str, source: str, chosen: str, height: int, width: int) -> str | None:
-    """Return the sentence to say where an odd size makes chroma finer than the source's, or None.
+def finer_chroma_note(
+    container: Container, codec: str, encoder: str, source: str, height: int, width: int,
+    *, turned: bool = False,
+) -> str | None:  # fmt: skip
+    """Return the sentence to say where an odd size alone makes chroma finer, or None.
 
     Args:
+        container: of the target.
         codec: of :data:`CODECS`.
-        source, chosen: pixel formats of the source and the target.
-        height, width: of the target.
+        encoder, source, height, width, turned: as for :func:`choose_pixel_format`.
     """
-    if chosen == _sampling(source) or not (height % 2 or width % 2) or is_grey(chosen):
+    chosen = choose_pixel_format(encoder, source, height, width, turned=turned)
+    if encoder in ANY_SIZE or chosen == choose_pixel_format(encoder, source, 2, 2, turned=turned):
         return None
     sampling = "4:4:4" if chosen == "yuv444p" else "4:2:2"
+    other = "--codec av1 writes it as 4:2:0" if "av1" in container.codecs else "an even size plays"
     return (
-        f"{TITLES[codec]} holds the odd size {width}×{height} as {sampling} alone, which browsers "
-        "and many players don't show; --codec av1 keeps 4:2:0, and so does an even size."
+        f"{TITLES[codec]} holds the odd size {width}×{height} as {sampling} at least, which "
+        f"browsers and many players don't show; {other}."
     )
 
 

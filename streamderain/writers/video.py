@@ -105,8 +105,9 @@ class VideoFileWriter:
         self._options = chosen.options
         self._colour = encoding_colour(format.colour, self.pixel_format, format.height)
         finer = finer_chroma_note(
-            codec, format.pixel_format, self.pixel_format, format.height, format.width
-        )
+            self._container, codec, self.encoder, format.pixel_format, format.height, format.width,
+            turned=format.rotation % 180 != 0,
+        )  # fmt: skip
         if finer:
             self._say(finer)
         self._sidecar: SidecarStreams | None = None
