@@ -100,11 +100,12 @@ def random_clip(
         kinds.append(way)
     if rainy and not (by_day and scale >= 1) and not _is_seen(dry, wet, scale):
         return None
-    scaled_before = int(rng.integers(len(RECORDED) + 1))
-    for number, step in enumerate((*RECORDED, "")):
-        if number == scaled_before:
+    steps = [*RECORDED]
+    steps.insert(int(rng.integers(len(RECORDED) + 1)), "scaled")
+    for step in steps:
+        if step == "scaled":
             frames = [_scaled(frame, scale) for frame in frames]
-        if step == "compressed" or (step == "noisy" and by_day):  # else the sensor has its own
+        elif by_day or step != "noisy":  # else the sensor has its own noise
             frames = perhaps(frames, step)
     return GaugeClip(frames, tuple(kinds))
 
