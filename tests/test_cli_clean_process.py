@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.test_cli_clean import make_clip
+from tests.waiting import until
 
 
 def run(*arguments, **options):
@@ -63,13 +64,6 @@ def test_a_reader_that_leaves_early_is_no_traceback():
     assert "Traceback" not in errors
 
 
-def wait_for(condition, timeout=30.0):
-    limit = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < limit, "waited too long"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2])
 def test_an_interruption_leaves_nothing_behind(tmp_path, signals):
     """Raw frames that never end keep the job in its middle until the signal comes."""
@@ -82,7 +76,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, signals):
         assert process.stdin is not None and process.stderr is not None
         process.stdin.write(bytes(64 * 48 * 3 * 20))
         process.stdin.flush()
-        wait_for(lambda: any(".part-" in path.name for path in tmp_path.iterdir()))
+        until(lambda: any(".part-" in path.name for path in tmp_path.iterdir()), 30)
         for number in signals:
             process.send_signal(number)
         try:
@@ -108,7 +102,7 @@ def test_ctrl_c_twice_while_the_network_works_never_aborts(tmp_path, pause):
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
-        wait_for(lambda: any(".part-" in path.name for path in out.iterdir()))
+        until(lambda: any(".part-" in path.name for path in out.iterdir()), 30)
         time.sleep(pause)  # at several moments of its work
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)

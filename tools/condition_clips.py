@@ -6,7 +6,7 @@ For training, judging and drawing. All of it is seeded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,22 @@ class ConditionClip:
     rainy: list[Pixels]
 
 
-def rain_layers(name: str, frames: int, size: tuple[int, int], rng: Rng) -> list[Light]:
-    """Let the rain of a condition fall: float32 H×W in [0, 1] for each frame."""
+def rain_layers(
+    name: str, frames: int, size: tuple[int, int], rng: Rng, magnified: float = 1.0
+) -> list[Light]:
+    """Let the rain of a condition fall: float32 H×W in [0, 1] for each frame.
+
+    Args:
+        name: of :data:`~streamderain.rain.drawn.CONDITIONS`.
+        frames: how many.
+        size: height and width in pixels.
+        rng: its state decides everything.
+        magnified: by what factor streaks are longer and wider than they are usually.
+    """
     while True:
-        field = RainField(*size, rain_in(name, rng), int(rng.integers(2**31)))
+        config = rain_in(name, rng)
+        config = replace(config, focal_px=magnified * config.focal_px)
+        field = RainField(*size, config, int(rng.integers(2**31)))
         layers = [field.layer() for _ in range(frames)]
         if STREAKS_COVER[0] <= float((layers[0] > 0.1).mean()) <= STREAKS_COVER[1]:
             return layers

@@ -8,7 +8,7 @@ seeded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from streamderain.frame import Pixels
 from streamderain.rain.simulate import RainLook, RainSimulator
-from streamderain.rain.streaks import RainField, random_config
+from streamderain.rain.streaks import log_uniform
 from tools.clips import MOTIONS, camera_path, draw_clip, random_movers
-from tools.condition_clips import STREAKS_COVER, seen_in
+from tools.condition_clips import STREAKS_COVER, rain_layers, seen_in
 from tools.nuisances import NUISANCES
 from tools.training.data import Pictures
 
@@ -72,7 +72,7 @@ def random_clip(
         condition: of :data:`~streamderain.rain.drawn.CONDITIONS`.
         rainy: whether it rains.
     """
-    scale = _between(SMALLEST, LARGEST, rng) if rng.random() < SCALED else 1.0
+    scale = log_uniform(SMALLEST, LARGEST, rng) if rng.random() < SCALED else 1.0
     motion = str(rng.choice(MOTIONS, p=[0.6, 0.2, 0.2]))
     frames, path = _scene(stills, scale, motion, rng)
     kinds = [motion, condition]
@@ -94,7 +94,7 @@ def random_clip(
         clip = seen_in(condition, frames, rng, path)
         dry, wet, frames = clip.truth, clip.wet, clip.rainy if rainy else clip.dry
     elif rainy:
-        magnified = _between(1, LARGEST, rng) if rng.random() < SCALED else 1.0
+        magnified = log_uniform(1, LARGEST, rng) if rng.random() < SCALED else 1.0
         wet, way = rain_on(dry, pictures, rng, magnified)
         frames = wet
         kinds.append(way)
@@ -140,11 +140,6 @@ def _scaled(frame: Pixels, scale: float) -> Pixels:
     return np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=kind), np.uint8)
 
 
-def _between(low: float, high: float, rng: Rng) -> float:
-    """Draw a number whose logarithm is uniform."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
 def _is_seen(dry: Sequence[Pixels], wet: Sequence[Pixels], scale: float) -> bool:
     """Say whether rain brightens as much of a picture as the least that is taught by day."""
     before, after = (_scaled(clip[len(clip) // 2], scale) for clip in (dry, wet))
@@ -167,21 +162,15 @@ def rain_on(
     way = rng.random()
     if way < 0.35:
         look = RainLook(
-            rate_mm_h=float(np.exp(rng.uniform(np.log(2.5), np.log(80)))),
+            rate_mm_h=log_uniform(2.5, 80, rng),
             wind=float(rng.normal(0, 0.25)),
-            exposure_s=1 / float(np.exp(rng.uniform(np.log(25), np.log(250)))),
+            exposure_s=1 / log_uniform(25, 250, rng),
             brightness=float(rng.uniform(0.4, 1.0)), noise=0.0, sharpening=0.0,
         )  # fmt: skip
         simulator = RainSimulator(height, width, look, seed=int(rng.integers(2**31)))
         return [simulator.rain_on(frame) for frame in frames], "rate"
     if way < 0.75:
-        while True:
-            config = random_config(rng)
-            config = replace(config, focal_px=magnified * config.focal_px)
-            field = RainField(height, width, config, int(rng.integers(2**31)))
-            layers = [field.layer() for _ in frames]
-            if STREAKS_COVER[0] <= float((layers[0] > 0.1).mean()) <= STREAKS_COVER[1]:
-                break
+        layers = rain_layers("day", len(frames), (height, width), rng, magnified)
         pairs = zip(frames, layers, strict=True)
         return [_add(frame, 255 * layer[..., None]) for frame, layer in pairs], "streaks"
     layer = pictures.layers[int(rng.integers(len(pictures.layers)))]

@@ -129,27 +129,27 @@ class RainField:
             )  # fmt: skip
 
 
+def log_uniform(low: float, high: float, rng: np.random.Generator) -> float:
+    """Draw a number whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def random_config(rng: np.random.Generator) -> RainConfig:
     """Draw a rain at random, drizzle to downpour, for training on many kinds.
 
     Exposures reach from a dim evening's (long, thin streaks) to bright daylight's, where a drop
     near the camera is a short, broad dash.
     """
-
-    def between(low: float, high: float) -> float:
-        """Draw a number whose logarithm is uniform."""
-        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-    nearest = between(0.7, 4.0)
+    nearest = log_uniform(0.7, 4.0, rng)
     return RainConfig(
-        density=between(2000, 40000),
+        density=log_uniform(2000, 40000, rng),
         wind=float(rng.normal(0.0, 0.25)),
         turbulence=float(rng.uniform(0.0, 0.08)),
-        exposure_s=1 / between(30, 700),
-        focal_px=between(500, 1600),
+        exposure_s=1 / log_uniform(30, 700, rng),
+        focal_px=log_uniform(500, 1600, rng),
         depths_m=(nearest, 2 * nearest, 4 * nearest, 8 * nearest),
-        focus_m=between(3.0, 15.0),
-        aperture_px=between(0.02, 0.5),
+        focus_m=log_uniform(3.0, 15.0, rng),
+        aperture_px=log_uniform(0.02, 0.5, rng),
         brightness=float(rng.uniform(0.4, 1.0)),
         diameter_mm=float(rng.uniform(1.2, 4.0)),
     )
