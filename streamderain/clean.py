@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Protocol
 
 import streamderain
 from streamderain.defaults import PICTURE_MODEL, VIDEO_MODEL
@@ -22,15 +22,13 @@ from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.jobs import Job, JobKind, Refused
 from streamderain.models import sha256_of
 from streamderain.pipeline import Pipeline
-from streamderain.readers.base import Reader
 from streamderain.report import CleanReport, ColourReport, JobReport, ModelReport
 from streamderain.segments.cleaning import clean_in_segments
 from streamderain.segments.job import LONG_S
 from streamderain.segments.work import Settings
 from streamderain.storage.staging import StagedJob, is_there, staged
+from streamderain.streams import made_folders, open_reader, open_writer
 from streamderain.views import split
-from streamderain.writers.atomic import explain_os_error
-from streamderain.writers.base import Writer
 from streamderain.writers.fanout import FanOutWriter
 
 __all__ = [
@@ -41,7 +39,6 @@ __all__ = [
     "clean_all",
     "clean_one",
     "colour_report",
-    "made_folders",
     "model_report",
     "open_networks",
     "report_refused",
@@ -247,7 +244,12 @@ def _run(
 ) -> FrameMap:  # fmt: skip
     job = files.job
     with ExitStack() as stack:
-        reader = stack.enter_context(_open_reader(files, options))
+        reader = stack.enter_context(
+            open_reader(
+                files.job.kind, files.sources, size=options.size, rate=options.rate,
+                sample_s=options.sample_s,
+            )
+        )  # fmt: skip
         if job.into_folder:
             stack.enter_context(made_folders(path.parent for path in files.targets))
         if _in_segments(files, reader.format, options):
@@ -260,7 +262,11 @@ def _run(
                 start=lambda frames: progress.start(job.name, frames or None),
                 update=progress.update,
             )  # fmt: skip
-        target = writer = _open_writer(files, reader.format, options, backend.device)
+        target = writer = open_writer(
+            files.job.kind, files.targets, reader.format, files.sources, codec=options.codec,
+            crf=options.crf, preset=options.preset, overwrite=options.overwrite,
+            sample_s=options.sample_s, device=backend.device,
+        )  # fmt: skip
         stack.callback(target.abandon)  # does nothing once the writer has finished
         if options.compare:
             writer = FanOutWriter([(target, split)])
@@ -354,84 +360,3 @@ def _lookahead_of(job: Job, options: CleanOptions) -> int:
     if options.lookahead is not None:
         return options.lookahead
     return 0 if job.kind is JobKind.RAW and not job.targets else MAX_LOOKAHEAD
-
-
-@contextmanager
-def made_folders(folders: Iterable[Path]) -> Iterator[None]:
-    """Make folders, and take back those that are still empty at the end.
-
-    Raises:
-        OutputError: one can't be made.
-    """
-    made: list[Path] = []
-    try:
-        for folder in dict.fromkeys(folders):
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
-            for path in reversed(missing):
-                try:
-                    path.mkdir(exist_ok=True)
-                except OSError as error:
-                    raise explain_os_error(error, path) from error
-                made.append(path)
-        yield
-    finally:
-        for path in reversed(made):
-            with suppress(OSError):  # not empty: the targets are in it
-                path.rmdir()
-
-
-def _standard_stream(descriptor: int, mode: str) -> BinaryIO:
-    """Open standard input or output unbuffered.
-
-    Python's own buffered objects have a lock that a thread may hold for ever, and then abort the
-    interpreter at its end.
-    """
-    return cast(BinaryIO, open(descriptor, mode, buffering=0, closefd=False))
-
-
-def _open_reader(files: StagedJob, options: CleanOptions) -> Reader:
-    if files.job.kind is JobKind.PICTURES:
-        from streamderain.readers.pictures import PictureReader
-
-        if options.sample_s is not None:
-            raise UsageError("--sample takes a piece of a video; pictures have no length")
-        return PictureReader(files.sources)
-    if files.job.kind is JobKind.RAW:
-        from streamderain.readers.raw import RawReader
-
-        if options.size is None or options.rate is None:
-            raise UsageError(
-                "raw frames on standard input need their size and rate, "
-                "e.g. --size 1280x720 --fps 25"
-            )
-        limit = None if options.sample_s is None else max(1, round(options.sample_s * options.rate))
-        return RawReader(_standard_stream(0, "rb"), *options.size, options.rate, limit=limit)
-    from streamderain.readers.video import VideoFileReader
-
-    return VideoFileReader(files.sources[0], duration=options.sample_s, planes=True)
-
-
-def _open_writer(
-    files: StagedJob, source: SourceFormat, options: CleanOptions, device: str
-) -> Writer:
-    if not files.targets:
-        from streamderain.writers.raw import RawWriter
-
-        return RawWriter(_standard_stream(1, "wb"), source)
-    if files.job.kind is JobKind.PICTURES:
-        from streamderain.writers.pictures import PictureWriter
-
-        return PictureWriter(files.targets, files.sources, overwrite=options.overwrite)
-    from streamderain.writers.video import VideoFileWriter
-
-    return VideoFileWriter(
-        files.targets[0],
-        source,
-        source=files.sources[0] if files.job.kind is JobKind.VIDEO else None,
-        codec=options.codec,
-        crf=options.crf,
-        preset=options.preset,
-        overwrite=options.overwrite,
-        sample_end=options.sample_s,
-        device=device,
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from streamderain import metrics
-from streamderain.clean import Progress, made_folders
+from streamderain.clean import Progress
 from streamderain.errors import OutputError
 from streamderain.frame import Frame, Pixels
 from streamderain.inference.create import create_backend
@@ -19,6 +19,7 @@ from streamderain.inference.remembering import MAX_LOOKAHEAD
 from streamderain.pipeline import Pipeline
 from streamderain.readers.scene import SceneReader
 from streamderain.report import JobReport
+from streamderain.streams import made_folders
 from streamderain.views import original, split
 from streamderain.writers.base import Writer
 from streamderain.writers.fanout import FanOutWriter, View

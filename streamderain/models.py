@@ -25,6 +25,7 @@ __all__ = [
     "ModelInfo",
     "Score",
     "available_models",
+    "is_file_name",
     "models_folder",
     "read_card",
     "resolve_model",
@@ -211,7 +212,7 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
     """
     if model == NULL:
         return ModelInfo(name=NULL, path=None)
-    if model.endswith((".onnx", ".safetensors")) or "/" in model or "\\" in model:
+    if is_file_name(model):
         path = Path(model)
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is not there"
@@ -227,6 +228,11 @@ def resolve_model(model: str, folder: Path | None = None) -> ModelInfo:
     raise UnknownModelError(
         f"no model is named {model!r}; there are {names}; or give the path of an .onnx file"
     )
+
+
+def is_file_name(model: str) -> bool:
+    """Say whether a model is named by its file, not by the name of a shipped network."""
+    return model.endswith((".onnx", ".safetensors")) or "/" in model or "\\" in model
 
 
 def _verified(info: ModelInfo) -> ModelInfo:

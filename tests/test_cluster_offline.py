@@ -357,6 +357,7 @@ def test_recordings_in_a_store_are_cleaned_with_nothing_shared_but_the_store(cli
         (["--workers", "2"], "go with --ray ADDRESS"),
         (["--ray", "nonsense"], "'nonsense' is no address of a Ray cluster"),
         (["--ray", "auto", "--sample", "1s"], "--sample takes a piece of a video"),
+        (["--ray", "auto", "--model", "sunshine"], "no model is named 'sunshine'"),
     ],
 )
 def test_wrong_words_are_refused_before_a_cluster_is_looked_for(clips, capsys, words, said):

@@ -25,12 +25,12 @@ import numpy as np
 
 import streamderain
 from streamderain.arguments import parse_bitrate
-from streamderain.clean import made_folders
 from streamderain.errors import InputError, OutputError, UsageError
 from streamderain.frame import Frame, Pixels, SourceFormat
 from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.pictures import read_picture
 from streamderain.readers.video import VideoFileReader
+from streamderain.streams import made_folders
 from streamderain.writers.atomic import explain_os_error
 from streamderain.writers.fanout import FanOutWriter
 from streamderain.writers.pictures import write_picture

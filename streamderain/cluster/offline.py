@@ -25,6 +25,7 @@ from streamderain.cluster.workers import Answered, Came, Event, Looked, Lost, Un
 from streamderain.errors import ClusterError, Interrupted, StreamderainError, UsageError
 from streamderain.evidence import versions_here
 from streamderain.jobs import Job, JobKind, Refused
+from streamderain.models import is_file_name, resolve_model
 from streamderain.report import CleanReport, JobReport
 from streamderain.segments.carrying import Carried
 
@@ -106,11 +107,16 @@ def clean_on_cluster(
 
     Raises:
         UsageError: the options don't go with a job or the network.
+        UnknownModelError: no network has that name.
         ClusterError: there is no cluster, or nobody there can clean.
         Interrupted: the user stopped it; segments are kept.
         KeyboardInterrupt: the user stopped it before anything was kept.
     """
     check_jobs(jobs, options)
+    if is_file_name(network.model):
+        network = network.model_copy(update={"model": str(Path(network.model).absolute())})
+    else:
+        resolve_model(network.model)  # a name is known here or nowhere: workers are of this version
     with connected(cluster.address, **(cluster.connect or {})) as ray:
         nodes = ray.nodes()
         need = need_of(nodes, cluster.cpus, cluster.gpus, network.device)
@@ -118,9 +124,6 @@ def clean_on_cluster(
         if network.device == "auto":  # Ray hides no GPU from those that have asked for none
             device = "cuda" if need.gpus else "cpu"
             network = network.model_copy(update={"device": device})
-        if network.model.endswith((".onnx", ".safetensors")):
-            path = str(Path(network.model).absolute())
-            network = network.model_copy(update={"model": path})
         reports = report_refused(refused, options, progress)
         with _Batch(ray, jobs, network, options, need, progress, tells) as batch:
             reports += batch.run(count)

@@ -15,7 +15,6 @@ from streamderain.clean import (
     CleanOptions,
     add_evidence,
     colour_report,
-    made_folders,
     settings_of,
 )
 from streamderain.cluster.placing import Introduction
@@ -31,6 +30,7 @@ from streamderain.segments.manifest import SourceIdentity
 from streamderain.segments.work import Segment, SegmentResult
 from streamderain.storage.address import RemotePath
 from streamderain.storage.staging import StagedJob, is_there, staged
+from streamderain.streams import made_folders
 
 __all__ = ["Outcome", "Planned", "Video"]
 
