@@ -71,11 +71,12 @@ def test_without_a_network_there_is_none_to_measure_but_all_the_rest(capsys):
 @pytest.mark.parametrize("form", [[], ["--markdown"]])
 def test_people_are_told_everything_in_a_table(form, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    more = ["--cameras", "1", "--dry", "--against", "null"]
+    more = ["--cameras", "1", "--dry", "--against", "null", "--bitrate", "200k"]
     assert main(["bench", "--model", "null", *TINY, *more, *form]) == 0
     said = capsys.readouterr().out
     for words in (
-        "null on cpu (none), 96x64", "decode", "gauge", "encode", "together", "overlap", "Python",
+        "null on cpu (none), 96x64, from 0.2 Mbit/s", "decode", "gauge", "encode", "together",
+        "overlap", "Python",
         "Dry video", "1 camera at 25 frames/s", "Against null on cpu", "FFmpeg", "core",
     ):  # fmt: skip
         assert words in said
@@ -98,6 +99,7 @@ def test_people_are_told_everything_in_a_table(form, capsys, monkeypatch):
         (["--device", "abacus"], "device"),
         (["--backend", "abacus"], "backend"),
         (["--precision", "abacus"], "precision"),
+        (["--bitrate", "much"], "a bit rate is written like"),
         (["--against", "null:abacus"], "--against"),
         (["--markdown", "--json"], "choose one"),
     ],
@@ -152,6 +154,15 @@ def test_what_the_past_costs_is_not_the_networks_time():
     assert found.frame_s == pytest.approx(sum(s.frame_s for s in found.samples.values()))
     assert len(found.cleaned) >= 1
     assert size_of(found.cleaned[0]) == (48, 64)
+
+
+def test_what_is_decoded_can_be_as_small_as_a_camera_makes_it(tmp_path):
+    plain, small = (
+        Footage(192, 256, bitrate=bitrate).write(tmp_path / f"{bitrate}.mp4", 50).stat().st_size
+        for bitrate in (None, 400_000)
+    )
+    assert 8 * small / 2 == pytest.approx(400_000, rel=0.3)  # two seconds
+    assert small < plain / 2
 
 
 def test_frames_are_prepared_with_what_is_known_of_them():

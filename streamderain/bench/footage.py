@@ -40,6 +40,8 @@ class Footage:
     Args:
         height, width: in pixels.
         rain: that falls, or None.
+        bitrate: of the files that are written, in bits a second, as cameras are set up; None for
+            the constant quality that ``clean`` writes.
 
     Attributes:
         format: of the frames.
@@ -47,7 +49,10 @@ class Footage:
         coded: the same as a decoder gives them: planes, but RGB where the size is odd.
     """
 
-    def __init__(self, height: int, width: int, *, rain: str | None = "heavy") -> None:
+    def __init__(
+        self, height: int, width: int, *, rain: str | None = "heavy", bitrate: int | None = None
+    ) -> None:
+        self._bitrate = bitrate
         count = max(FEW, min(MANY, BYTES // (height * width * 3)))
         with SceneReader(
             height=height, width=width, fps=FPS, seconds=count / FPS, rain=rain
@@ -84,7 +89,9 @@ class Footage:
         Raises:
             OutputError: it can't be written.
         """
-        writer = self.writer(target, device)
+        writer = VideoFileWriter(
+            target, self.format, overwrite=True, device=device, bitrate=self._bitrate
+        )
         try:
             for frame in itertools.islice(self.frames(), count):
                 writer.write(frame)

@@ -215,6 +215,8 @@ class BenchResult(_Strict):
     Attributes:
         model, device, runtime: what ran, on what, and what ran it.
         width, height: of the frames, in pixels.
+        bitrate: of the files that were decoded, in bits a second; None where they had the quality
+            that ``clean`` writes.
         batch: frames a run of the network.
         machine: where.
         stages: each alone, in the order in which a frame goes through them.
@@ -229,6 +231,7 @@ class BenchResult(_Strict):
     runtime: str
     width: int
     height: int
+    bitrate: int | None = None
     batch: int
     machine: Machine
     stages: list[Stage]

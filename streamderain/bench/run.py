@@ -57,6 +57,7 @@ class BenchOptions:
         cameras: how many to serve at once as ``run`` does, or None.
         fps: frames a second of each camera.
         dry: measure a clip without rain as well.
+        bitrate: of the files that are decoded, in bits a second; None for the quality of ``clean``.
         against: what to measure in turns with the model, or None.
     """
 
@@ -71,6 +72,7 @@ class BenchOptions:
     cameras: int | None = None
     fps: Fraction = Fraction(FPS)
     dry: bool = False
+    bitrate: int | None = None
     against: Rival | None = None
 
 
@@ -111,7 +113,7 @@ class _Bench:
         options, backend, batch = self._options, self._backend, self._batch
         machine = machine_here()
         self._begin("draw frames")
-        footage = Footage(*self._size)
+        footage = Footage(*self._size, bitrate=options.bitrate)
         cameras = None
         if options.cameras is not None:  # first, while nothing else has touched the memory
             self._begin(f"serve {options.cameras} cameras")
@@ -143,7 +145,8 @@ class _Bench:
         stages = stages_of(samples, *self._size, batch, batched=("stack", "infer"))
         return BenchResult(
             model=backend.name, device=backend.device, runtime=backend.runtime,
-            width=options.width, height=options.height, batch=batch, machine=machine,
+            width=options.width, height=options.height, bitrate=options.bitrate, batch=batch,
+            machine=machine,
             stages=stages,
             together=together_of(
                 passage.sample, samples, *self._size, machine.cores, passage.derained
@@ -170,7 +173,7 @@ class _Bench:
         if not self._options.dry:
             return None
         self._begin("measure dry video")
-        footage = Footage(*self._size, rain=None)
+        footage = Footage(*self._size, rain=None, bitrate=self._options.bitrate)
         count = self._frames_in(self._options.seconds / 3, frame_s, least=DECODED)
         return measure_dry(self._backend, footage, self._folder, self._batch, count)
 

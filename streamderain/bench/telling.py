@@ -39,7 +39,7 @@ def as_markdown(result: BenchResult) -> str:
 def _told(result: BenchResult, table: Callable[[Row, Sequence[Row]], str]) -> str:
     head = (
         f"{result.model} on {result.device} ({result.runtime}), {result.width}x{result.height}, "
-        f"{_count(result.batch, 'frame')} a batch"
+        f"{_coded(result.bitrate)}{_count(result.batch, 'frame')} a batch"
     )
     parts = [f"{head}\n{_machine(result.machine)}", table(STAGE_HEAD, _stages(result))]
     parts += [_together(result)]
@@ -52,6 +52,10 @@ def _told(result: BenchResult, table: Callable[[Row, Sequence[Row]], str]) -> st
     if result.against is not None:
         parts += [_rival(result, result.against), table(*_pairs(result, result.against))]
     return "\n\n".join(parts)
+
+
+def _coded(bitrate: int | None) -> str:
+    return "" if bitrate is None else f"from {bitrate / 1e6:.3g} Mbit/s, "
 
 
 def _wrapped(text: str) -> str:

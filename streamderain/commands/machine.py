@@ -58,6 +58,14 @@ def bench(
     dry: Annotated[
         bool, typer.Option("--dry", help="What video without rain costs, as well.")
     ] = False,
+    bitrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE",
+            help="Of the file that is decoded, e.g. 4M.",
+            show_default="the quality that clean writes",
+        ),
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +81,7 @@ def bench(
     leave_cores_to_stages()
     from rich.console import Console
 
-    from streamderain.arguments import parse_rate, parse_size
+    from streamderain.arguments import parse_bitrate, parse_rate, parse_size
     from streamderain.bench.rivals import parse_rival
     from streamderain.bench.run import BenchOptions, run_bench
     from streamderain.bench.telling import as_markdown, as_plain_text
@@ -87,8 +95,8 @@ def bench(
     options = BenchOptions(
         model or (LIVE_MODEL if cameras else VIDEO_MODEL), device, backend, precision,
         height=height, width=width, seconds=seconds, batch=batch, cameras=cameras,
-        fps=parse_rate(fps), dry=dry,
-        against=rival,
+        fps=parse_rate(fps), dry=dry, against=rival,
+        bitrate=None if bitrate is None else parse_bitrate(bitrate),
     )  # fmt: skip
     with Console(stderr=True).status("") as status:
         result = run_bench(options, status.update)
