@@ -68,6 +68,19 @@ def test_eight_bits_are_taken_where_they_are_faster(shipped, monkeypatch, backen
             assert made.model.card is not None
 
 
+@pytest.mark.parametrize("backend", ["auto", "onnx", "openvino"])
+def test_where_bytes_overflow_whoever_asks_for_them_is_told(shipped, monkeypatch, backend):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    for features, precision, told in (
+        ({"AVX2"}, "int8", True), ({"AVX2"}, "auto", False), (VNNI, "int8", False),
+        ({"NEON"}, "int8", False),
+    ):  # fmt: skip
+        on(monkeypatch, features)
+        with create_backend("both", "cpu", backend, precision) as made:
+            assert ["overflow" in note for note in made.notes] == [True] * told
+
+
 def test_a_network_without_eight_bits_runs_in_floats_and_says_so_when_they_are_asked_for(
     shipped, monkeypatch
 ):

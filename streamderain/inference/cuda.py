@@ -15,7 +15,7 @@ import importlib
 import io
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -286,7 +286,9 @@ class CudaBackend(ClosesAtExit):
             del self._lanes[shape]
 
 
-def open_onnx(info: ModelInfo, device: str = "auto", *, tensorrt: bool = False) -> Backend:
+def open_onnx(
+    info: ModelInfo, device: str = "auto", *, tensorrt: bool = False, notes: Sequence[str] = ()
+) -> Backend:
     """Return a network on ONNX Runtime, on the device that is asked for or there is.
 
     Args:
@@ -294,6 +296,7 @@ def open_onnx(info: ModelInfo, device: str = "auto", *, tensorrt: bool = False) 
         device: ``cpu``, ``cuda`` (an error where it can't be had), or ``auto``: CUDA where it
             works, else the CPU, with a note where CUDA is installed.
         tensorrt: by TensorRT or not at all.
+        notes: of the CPU's, what the user should hear of once.
 
     Raises:
         UsageError: TensorRT on the CPU.
@@ -306,7 +309,7 @@ def open_onnx(info: ModelInfo, device: str = "auto", *, tensorrt: bool = False) 
         )
     must = tensorrt or device == "cuda"
     if not must and (device == "cpu" or not cuda_is_built_in()):
-        return OnnxBackend(info)
+        return OnnxBackend(info, notes=notes)
     try:
         return CudaBackend(info, tensorrt=tensorrt)
     except ModelError as error:

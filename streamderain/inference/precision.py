@@ -13,7 +13,14 @@ from typing import Literal
 
 from streamderain.errors import UsageError
 
-__all__ = ["PRECISIONS", "Precision", "check_precision", "multiplies_bfloats", "multiplies_bytes"]
+__all__ = [
+    "PRECISIONS",
+    "Precision",
+    "check_precision",
+    "multiplies_bfloats",
+    "multiplies_bytes",
+    "overflows",
+]
 
 Precision = Literal["auto", "int8", "float"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "int8", "float")
@@ -41,6 +48,17 @@ def multiplies_bytes(features: Collection[str]) -> bool:
         features: as :func:`~streamderain.hardware.features_here` names them.
     """
     return not BYTES.isdisjoint(features)
+
+
+def overflows(features: Collection[str]) -> bool:
+    """Say whether sums of products of bytes overflow on a processor: x86 without VNNI.
+
+    It adds pairs of products in 16 bits (``PMADDUBSW``), which large weights of one sign exceed.
+
+    Args:
+        features: as :func:`~streamderain.hardware.features_here` names them.
+    """
+    return "AVX2" in features and not multiplies_bytes(features)
 
 
 def multiplies_bfloats(features: Collection[str], processor: str) -> bool:
