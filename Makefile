@@ -13,7 +13,9 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no
 demo: $(VENV)/.demo
 	$(BIN)/streamderain demo --overwrite
 
-# Two tests at a time, and then those that want the machine to themselves.
+# Two tests at a time, and then those that want the machine to themselves. They start hundreds of
+# Pythons, which compile everything anew wherever nothing may be kept.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)

@@ -13,6 +13,7 @@ from streamderain.networks.attention import AttentionConfig, AttentionDerain  # 
 from streamderain.networks.packed import PackedGraph  # noqa: E402
 from streamderain.networks.uint8 import UInt8Graph  # noqa: E402
 from streamderain.networks.video import VideoDerain  # noqa: E402
+from tests.eight_bits import MEAN_APART  # noqa: E402
 from tools.quantize import main, quantize  # noqa: E402
 
 SMALL = AttentionConfig(stride=4, widths=(16, 24), encoder=(1, 1), decoder=(1,), attention=(4,))
@@ -69,7 +70,7 @@ def test_in_eight_bits_it_is_nearly_the_same(pair):
         (derained,) = session.run(None, {"frames": part})
         plain = UInt8Graph(network)(torch.from_numpy(part)).numpy()
         assert derained.shape == plain.shape
-        assert np.abs(derained.astype(int) - plain).mean() < 1
+        assert np.abs(derained.astype(int) - plain).mean() < MEAN_APART
 
 
 def test_what_is_added_up_is_not_rounded_and_attention_stays_in_floats(pair):

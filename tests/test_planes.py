@@ -14,7 +14,6 @@ from streamderain.cli import main
 from streamderain.conversion import from_planes, from_rgb, planes_of
 from streamderain.errors import ModelMemoryError
 from streamderain.frame import Colour, Planes, pixels_of
-from streamderain.hardware import features_here
 from streamderain.inference.backend import NullBackend, takes_planes
 from streamderain.inference.derainer import Derainer, derain, derain_coded
 from streamderain.inference.exposure import as_bright_as
@@ -22,7 +21,6 @@ from streamderain.inference.gauge import RainGauge
 from streamderain.inference.grey import is_grey
 from streamderain.inference.past import TemporalPrior
 from streamderain.inference.pictures import put
-from streamderain.inference.precision import overflows
 from streamderain.inference.prior import Prior
 from streamderain.readers.scene import SceneReader
 from streamderain.readers.span import SpanReader
@@ -30,6 +28,7 @@ from streamderain.readers.video import VideoFileReader
 from streamderain.writers.video import VideoFileWriter
 from tests.clips import make_clip, picture, planes, read_all
 from tests.coded import coded
+from tests.eight_bits import MEAN_APART
 from tests.live_frames import live_frame
 
 SIZE = (180, 320)
@@ -290,9 +289,7 @@ def test_a_network_makes_of_planes_what_it_makes_of_rgb(backend, heavy):
     )
     for one, other, truth in zip(made, in_rgb, clean[10:12], strict=True):
         assert isinstance(one, Planes)
-        # Where sums of bytes overflow, they do so at other places.
-        apart = 2 if overflows(features_here()) else 1
-        assert np.abs(pixels_of(one).astype(int) - other).mean() < apart
+        assert np.abs(pixels_of(one).astype(int) - other).mean() < MEAN_APART
         assert psnr(pixels_of(one), truth) > psnr(other, truth) - 0.15
 
 

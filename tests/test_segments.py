@@ -27,6 +27,7 @@ from streamderain.segments.plan import plan
 from streamderain.segments.work import Segment, Settings, clean_segment
 from streamderain.writers.video import VideoFileWriter
 from tests.clips import frame_times, make_clip, packets, planes, read_all
+from tests.graphs import video_network_file
 from tests.showers import make_shower, street
 
 SMALL = {"height": 96, "width": 160, "frames": 170, "showers": ((45, 85),)}
@@ -44,8 +45,9 @@ SOURCES = {
 
 
 @pytest.fixture(scope="module")
-def network():
-    with create_backend("video-xxs", "cpu", "onnx", "int8") as backend:
+def network(tmp_path_factory):
+    made = video_network_file(tmp_path_factory.mktemp("network") / "past.onnx")
+    with create_backend(made, "cpu", "onnx") as backend:
         yield backend
 
 

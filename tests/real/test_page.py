@@ -157,7 +157,7 @@ def test_a_camera_added_over_rest_appears_without_a_reload_and_goes_again(opened
         service.ask("PUT", "cameras/roof", {"source": SCENE, "gate": {"always": True}})
         is_drawn(page, "roof")
         assert page.locator(".tile").count() == 6
-        page.wait_for_function("document.getElementById('announcer').textContent.includes('roof')")
+        page.locator("#announcer", has_text="roof").wait_for(state="attached")
         service.ask("DELETE", "cameras/roof")
         tile(page, "roof").wait_for(state="detached")
         assert page.evaluate("window.sameDocument")

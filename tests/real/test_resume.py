@@ -12,19 +12,20 @@ import pytest
 
 from streamderain.segments.manifest import StateFolder
 from tests.clips import frame_times, planes
+from tests.graphs import video_network_file
 from tests.showers import make_shower
 
 KILLS, SEGMENTS = 20, 5
 
 
-def job(folder, words):
+def job(folder, network, words):
     """What a process does that may be killed at any moment."""
     from streamderain.cli import main
 
     os.setpgid(0, 0)
     os.chdir(folder)
-    os._exit(main(["clean", "rain.mp4", "--model", "video-xs", "--backend", "onnx", "--device",
-                   "cpu", "--precision", "float", "--segment", "0.5s",
+    os._exit(main(["clean", "rain.mp4", "--model", network, "--backend", "onnx", "--device",
+                   "cpu", "--segment", "0.5s",
                    "--preset", "superfast", *words]))  # fmt: skip
 
 
@@ -38,9 +39,14 @@ def processes():
     return context
 
 
-def run(processes, folder, words, kill_after=None):
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return video_network_file(tmp_path_factory.mktemp("network") / "past.onnx")
+
+
+def run(processes, folder, network, words, kill_after=None):
     """Run a job, and kill it some time after so many segments are done; return its exit code."""
-    process = processes.Process(target=job, args=(folder, words))
+    process = processes.Process(target=job, args=(folder, network, words))
     process.start()
     if kill_after is not None:
         segments, seconds = kill_after
@@ -59,7 +65,9 @@ def done_of(state):
     return len(found.done) if found else 0
 
 
-def test_a_job_killed_at_twenty_moments_ends_as_if_nobody_had_killed_it(processes, tmp_path):
+def test_a_job_killed_at_twenty_moments_ends_as_if_nobody_had_killed_it(
+    processes, network, tmp_path
+):
     clip = make_shower(
         tmp_path / "rain.mp4", frames=65, height=64, width=128, pan=0.7, audio=True,
         showers=((20, 45),), options={"g": "13"},
@@ -67,10 +75,10 @@ def test_a_job_killed_at_twenty_moments_ends_as_if_nobody_had_killed_it(processe
     calm = tmp_path / "calm"
     calm.mkdir()
     shutil.copy2(clip, calm)
-    assert run(processes, calm, []) == 0, "and the fork server is warm"
+    assert run(processes, calm, network, []) == 0, "and the fork server is warm"
     (calm / "rain.clean.mp4").unlink()
     began = time.monotonic()
-    assert run(processes, calm, []) == 0
+    assert run(processes, calm, network, []) == 0
     seconds = time.monotonic() - began
     expected, times = planes(calm / "rain.clean.mp4"), frame_times(calm / "rain.clean.mp4")
 
@@ -82,13 +90,13 @@ def test_a_job_killed_at_twenty_moments_ends_as_if_nobody_had_killed_it(processe
         target = folder / "rain.clean.mp4"
         # Spread over the whole job, its beginning and its joining as well.
         moment = kill % (SEGMENTS + 1), rng.random() * seconds / SEGMENTS
-        assert run(processes, folder, [], moment) in (0, -signal.SIGKILL)
+        assert run(processes, folder, network, [], moment) in (0, -signal.SIGKILL)
         state = StateFolder(target)
         found = state.load()
         over = (state.path / "over.json").exists()  # killed while it removed the folder
         assert found is not None or over or not list(state.path.glob("*.nut")), "first the manifest"
         kept.append(len(found.done) if found else 0)
-        assert run(processes, folder, ["--resume"]) == 0
+        assert run(processes, folder, network, ["--resume"]) == 0
         assert sorted(path.name for path in folder.iterdir()) == ["rain.clean.mp4", "rain.mp4"]
         got = planes(target)
         assert frame_times(target) == times
