@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from streamderain.inference import exposure
 from streamderain.inference.exposure import MOST, as_bright_as
 from streamderain.inference.prior import Remembered, estimate
 
@@ -40,6 +41,14 @@ def test_the_past_becomes_as_bright_as_the_present(scene, offset):
 def test_a_frame_that_is_as_bright_is_the_very_same(scene):
     frame, other = scene(1), scene()
     assert brought(frame, other) is other
+
+
+@pytest.mark.parametrize("offset", [-3.0, -2.0, -1.8, -1.0, 0.0, 1.0, 1.8, 2.0, 3.0])
+def test_counting_tells_what_sorting_tells(scene, monkeypatch, offset):
+    frame, other = scene(np.array([offset, 0.0, 0.0])), scene()
+    quick = brought(frame, other)
+    monkeypatch.setattr(exposure, "_may_have_changed", lambda apart, contrast: True)
+    assert np.array_equal(quick, brought(frame, other))
 
 
 def test_each_channel_has_its_own_change(scene):

@@ -74,6 +74,25 @@ def test_a_step_that_is_short_is_the_last_one(still, monkeypatch, motion):
     assert dict(tried)[0.0, float(motion)] == 1
 
 
+@pytest.mark.parametrize(("usual", "asked"), [(None, True), (0.0, True), (0.5, False)])
+def test_what_fits_as_usual_is_not_looked_for_far_away(still, monkeypatch, usual, asked):
+    looked, coarse = [], motion_module._coarse
+    monkeypatch.setattr(motion_module, "_coarse", lambda *given: looked.append(1) or coarse(*given))
+    rng = np.random.default_rng(0)
+    noisy = [np.clip(still + rng.normal(0, 9, still.shape), 0, 255).astype(np.uint8) for _ in "ab"]
+    movement = measure(prepare(noisy[0][:, 3:]), prepare(noisy[1][:, :-3]), (0.0, 2.5), usual)
+    assert movement.right == pytest.approx(3, abs=0.1)
+    assert 0 < movement.misfit < 0.5
+    assert bool(looked) == asked
+
+
+def test_what_fits_worse_than_usual_is_looked_for_everywhere(still):
+    before, now = still[:, 40:], still[:, :-40]
+    usual = measure(prepare(before), prepare(before)).misfit
+    movement = measure(prepare(before), prepare(now), (0.0, 0.0), usual)
+    assert movement.right == pytest.approx(40, abs=0.1)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (7, 9), (16, 16)])
 def test_tiny_and_empty_pictures_have_not_moved(size):
     flat = np.full((*size, 3), 90, np.uint8)

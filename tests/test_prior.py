@@ -9,7 +9,7 @@ import pytest
 from streamderain import metrics
 from streamderain.inference.density import rain_density, ranks_for
 from streamderain.inference.past import SPAN, TemporalPrior
-from streamderain.inference.prior import no_prior
+from streamderain.inference.prior import Remembered, estimate, no_prior
 from streamderain.rain.streaks import RainConfig, RainField
 from tools.clips import Mover, camera_path, draw_clip
 
@@ -161,6 +161,22 @@ def test_dense_rain_is_looked_through_too(still):
     known = last.reliability >= 8
     assert known.mean() > 0.4
     assert psnr(last.pixels, clean[-1], known) > psnr(rainy[-1], clean[-1], known) + 8
+
+
+def test_dense_streaks_are_not_broad_and_what_is_broad_is_to_its_edges(still):
+    """In pictures of which each four rows and columns are looked at as one."""
+    scene = still[: SIZE[0], : SIZE[1]]
+    others = [Remembered(scene, 0.0, 0.0, number) for number in range(SPAN)]
+    streaks = np.zeros(SIZE, bool)
+    for column in range(2, SIZE[1], 9):
+        streaks[:, column : column + 5] = True
+    thing = np.zeros(SIZE, bool)
+    thing[101:143, 130:187] = True
+    for where, trusted in ((streaks, True), (thing, False)):
+        frame = scene.copy()
+        frame[where] += 50
+        reliability = estimate(frame, (0.0, 0.0), others).reliability[where]
+        assert (reliability > 128).mean() == pytest.approx(float(trusted), abs=0.02)
 
 
 def test_the_denser_the_rain_the_lower_the_ranks():

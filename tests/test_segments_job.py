@@ -153,8 +153,8 @@ def test_a_damaged_segment_is_cleaned_again(tmp_path, clip, backend, capsys):
     [
         ("{", "is damaged"),
         ("[]", "is damaged"),
-        ('{"format": 2}', "is damaged"),
-        ('{"format": 3, "all": "else"}', "is of another version of streamderain (format 3, not 2)"),
+        ('{"format": 3}', "is damaged"),
+        ('{"format": 4, "all": "else"}', "is of another version of streamderain (format 4, not 3)"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_left_as_it_is(clip, backend, capsys, content, said):

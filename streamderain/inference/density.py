@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.frame import Picture, Planes, size_of
+from streamderain.inference.ordering import ranked
 from streamderain.inference.pictures import contrast_of
 
 __all__ = ["rain_density", "ranks_for"]
@@ -42,10 +43,10 @@ def rain_density(pictures: Sequence[Picture]) -> float:
         return 0.0
     step = max(1, min(size_of(pictures[0])) // DENSITY_SAMPLES)
     greens = np.stack([_green(picture)[::step, ::step] for picture in pictures])
-    lowest = np.partition(greens, (0, 2), axis=0)
+    lowest, third = ranked(list(greens), (0, 2))
     # A quarter of the places that stand have their first and third of nine values within 0.55
     # standard deviations, rain or not.
-    noise = float(np.percentile(lowest[2] - lowest[0], 25)) / 0.55
+    noise = float(np.percentile(third - lowest, 25)) / 0.55
     flash = max(FLASH * contrast_of(pictures[0]), NOISES * noise)
     before, now, after = greens[:-2], greens[1:-1], greens[2:]
     up = cv2.min(cv2.subtract(now, before), cv2.subtract(now, after)) > flash

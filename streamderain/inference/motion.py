@@ -8,8 +8,8 @@ Kanade, 1981) with weights that leave out what doesn't fit: rain, and what moves
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streamderain.frame import Picture
 from streamderain.inference.pictures import contrast_of, in_full, luma_of
 
-__all__ = ["Luma", "Movement", "changed", "measure", "prepare", "prepare_small"]
+__all__ = ["Luma", "Movement", "changed", "measure", "prepare"]
 
 Samples = tuple[NDArray[np.float32], ...]
 """Of as many places each: by how much they are brighter than before, the gradients down and right,
@@ -31,6 +31,8 @@ SAMPLES = 24_000
 STEPS = 3
 NEARBY = 0.2
 """Pixels of a ``fine`` picture that steps make up for, as it is smoothed."""
+AS_USUAL = 0.01
+"""By so much more two pictures may fit badly that fit as well as usual."""
 ENOUGH = 0.01
 """Pixels of a ``fine`` picture: a step that is shorter is the last one."""
 SCALE = 6.0
@@ -54,23 +56,36 @@ class Luma:
 
     Attributes:
         small: uint8, at most 960 pixels wide: means of whole pixels.
-        fine: float32, at most 960 pixels wide, a little smoothed.
-        coarse: float32, at most 160 wide, without streaks: of the darkest pixels around each.
-        reduction: pixels of the picture for one of ``fine``.
+        reduction: pixels of the picture for one of ``small``.
     """
 
     small: NDArray[np.uint8]
-    fine: NDArray[np.float32]
-    coarse: NDArray[np.float32]
     reduction: float
+
+    @cached_property
+    def fine(self) -> NDArray[np.uint8]:
+        """As large, a little smoothed."""
+        return np.asarray(cv2.GaussianBlur(self.small, (0, 0), 1.0), np.uint8)
+
+    @cached_property
+    def coarse(self) -> NDArray[np.float32]:
+        """At most 160 wide, without streaks: of the darkest pixels around each."""
+        darkest = cv2.erode(self.small, np.ones((STREAK, STREAK), np.uint8))
+        return _reduced(np.asarray(darkest, np.float32), COARSE_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """How far the contents have moved between two pictures, in pixels."""
+    """How far the contents have moved between two pictures, in pixels.
+
+    Attributes:
+        down, right: how far.
+        misfit: how badly the pictures fit after that, 0 to 1; 0.4 in heavy rain, less without.
+    """
 
     down: float
     right: float
+    misfit: float = field(default=0.0, compare=False)
 
 
 def prepare(picture: Picture) -> Luma:
@@ -84,15 +99,7 @@ def prepare(picture: Picture) -> Luma:
         reduction = float(whole)
         even = grey[: height * whole, : width * whole]
         grey = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    return prepare_small(in_full(grey, contrast_of(picture)), reduction)
-
-
-def prepare_small(small: NDArray[np.uint8], reduction: float) -> Luma:
-    """Do the same from a picture's brightness that is reduced already: :attr:`Luma.small`."""
-    fine = np.asarray(cv2.GaussianBlur(small, (0, 0), 1.0), np.float32)
-    darkest = cv2.erode(small, np.ones((STREAK, STREAK), np.uint8))
-    coarse = _reduced(np.asarray(darkest, np.float32), COARSE_WIDTH)
-    return Luma(small, fine, coarse, reduction)
+    return Luma(in_full(grey, contrast_of(picture)), reduction)
 
 
 def _reduced(luma: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -101,40 +108,47 @@ def _reduced(luma: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) -> Movement:
+def measure(
+    before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0), usual: float | None = None
+) -> Movement:
     """Find how far the contents have moved from one picture to the next.
 
     Args:
         before, now: of pictures of one size.
         guess: how far they moved before that, down and right, in pixels; tried as well.
+        usual: how badly pictures of this camera have fitted lately: where they fit as well near the
+            guess, or where they were, they aren't looked for anywhere else.
 
     Raises:
         ValueError: the sizes differ.
     """
-    if before.fine.shape != now.fine.shape:
+    if before.small.shape != now.small.shape:
         raise ValueError("pictures of two sizes have no movement")
-    before = _as_lit(before, now)
+    gain = _gain(before, now)
+    samples = cache(partial(_samples, before.fine, now.fine, gain))  # starts and steps ask alike
     starts = [(0.0, 0.0)]
-    candidates = [(guess[0] / now.reduction, guess[1] / now.reduction)]
-    if min(now.coarse.shape) >= 8:
-        candidates.append(_coarse(before, now))
-    for down, right in candidates:
+    best = _refine(samples, starts[0])
+
+    def try_from(down: float, right: float) -> None:
+        nonlocal best
         # From so near, the same is found.
         if all(max(abs(down - a), abs(right - b)) > NEARBY for a, b in starts):
             starts.append((down, right))
-    samples = cache(partial(_samples, before.fine, now.fine))  # starts and steps ask for the same
-    best = min((_refine(samples, start) for start in starts), key=lambda found: found[2])
-    down, right, _ = best
-    return Movement(down * now.reduction, right * now.reduction)
+            best = min(best, _refine(samples, (down, right)), key=lambda found: found[2])
+
+    try_from(guess[0] / now.reduction, guess[1] / now.reduction)
+    fits = usual is not None and best[2] <= usual + AS_USUAL
+    if not fits and min(now.coarse.shape) >= 8:
+        try_from(*_coarse(before, now, gain))
+    down, right, misfit = best
+    return Movement(down * now.reduction, right * now.reduction, min(misfit, 1.0))
 
 
-def _as_lit(before: Luma, now: Luma) -> Luma:
-    """Return a picture as bright as another: a change of light is no movement."""
+def _gain(before: Luma, now: Luma) -> np.float32:
+    """Return what makes a picture as bright as another: a change of light is no movement."""
     there, here = (float(np.median(luma.fine[::8, ::8])) + 1 for luma in (before, now))
     gain = np.float32(np.clip(here / there, 0.25, 4.0))
-    if abs(gain - 1) < LIT:
-        return before
-    return Luma(before.small, gain * before.fine, gain * before.coarse, before.reduction)
+    return np.float32(1) if abs(gain - 1) < LIT else gain
 
 
 def changed(before: Luma, now: Luma, movement: Movement) -> float:
@@ -144,7 +158,7 @@ def changed(before: Luma, now: Luma, movement: Movement) -> float:
     by 16 levels, or if it has a structure and that doesn't correlate. 1 at a cut or where a lamp
     floods the scene, a tenth in heavy rain, the share that they cover for things that move.
     """
-    ratio = now.reduction * now.fine.shape[1] / now.coarse.shape[1]
+    ratio = now.reduction * now.small.shape[1] / now.coarse.shape[1]
     matrix = np.array([[1, 0, movement.right / ratio], [0, 1, movement.down / ratio]])
     height, width = now.coarse.shape
     moved = cv2.warpAffine(before.coarse, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
@@ -157,13 +171,13 @@ def changed(before: Luma, now: Luma, movement: Movement) -> float:
     return float(np.mean(other))
 
 
-def _coarse(before: Luma, now: Luma) -> tuple[float, float]:
+def _coarse(before: Luma, now: Luma, gain: np.float32) -> tuple[float, float]:
     """Return the shift by phase correlation, in pixels of the fine pictures."""
     height, width = now.coarse.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     # The window is laid over the arguments themselves where they need no padding.
-    (right, down), _ = cv2.phaseCorrelate(before.coarse.copy(), now.coarse.copy(), window)
-    ratio = now.fine.shape[1] / width
+    (right, down), _ = cv2.phaseCorrelate(gain * before.coarse, now.coarse.copy(), window)
+    ratio = now.small.shape[1] / width
     return round(down * ratio, 1), round(right * ratio, 1)
 
 
@@ -210,7 +224,7 @@ def _product(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def _samples(
-    before: NDArray[np.float32], now: NDArray[np.float32], down: int, right: int
+    before: NDArray[np.uint8], now: NDArray[np.uint8], gain: np.float32, down: int, right: int
 ) -> Samples | None:
     """Return what is measured at a grid of places."""
     height, width = now.shape
@@ -219,17 +233,13 @@ def _samples(
     if bottom - top < 8 or end - left < 8:
         return None
     step = max(1, int(np.sqrt((bottom - top) * (end - left) / SAMPLES)))
-    place = np.s_[top:bottom:step, left:end:step]
-    old = before[top - down : bottom - down : step, left - right : end - right : step]
-    gy = (
-        now[top + 1 : bottom + 1 : step, left:end:step]
-        - now[top - 1 : bottom - 1 : step, left:end:step]
-    ) / 2
-    gx = (
-        now[top:bottom:step, left + 1 : end + 1 : step]
-        - now[top:bottom:step, left - 1 : end - 1 : step]
-    ) / 2
-    rise = np.asarray(now[place] - old, np.float32).ravel()
-    down_by, right_by = (np.asarray(x, np.float32).ravel() for x in (gy, gx))
+
+    def at(luma: NDArray[np.uint8], down: int, right: int) -> NDArray[np.float32]:
+        places = luma[top + down : bottom + down : step, left + right : end + right : step]
+        return places.astype(np.float32).ravel()
+
+    old = gain * at(before, -down, -right)
+    down_by = (at(now, 1, 0) - at(now, -1, 0)) / 2
+    right_by = (at(now, 0, 1) - at(now, 0, -1)) / 2
     products = down_by * down_by, down_by * right_by, right_by * right_by
-    return rise, down_by, right_by, *products
+    return at(now, 0, 0) - old, down_by, right_by, *products

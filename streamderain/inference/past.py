@@ -21,7 +21,6 @@ from streamderain.inference.motion import (
     changed,
     measure,
     prepare,
-    prepare_small,
 )
 from streamderain.inference.ordering import ranked
 from streamderain.inference.prior import (
@@ -45,6 +44,8 @@ CUT = 0.5
 """Share of the picture that has to be another one for a new scene."""
 QUIET = 0.1
 """Share that changes from frame to frame until it is known better."""
+LEARNS = 0.3
+"""Share by which what is usual follows each frame."""
 CUT_ROOM = 0.4
 """Of what usually stays, a new scene leaves less than this share."""
 
@@ -139,11 +140,10 @@ class TemporalPrior:
         self._count = 0
         self._lumas: deque[tuple[Luma, Place]] = deque(maxlen=SPAN)
         self.scene = 0
-        self._reference: Luma | None = None
-        self._last: Luma | None = None
         self._place = (0.0, 0.0)
         self._movement = (0.0, 0.0)
         self._unrest = QUIET
+        self._misfit: float | None = None
 
     def reset(self) -> None:
         """Forget the past: another scene begins."""
@@ -242,8 +242,7 @@ class TemporalPrior:
         self._past.clear()
         self.scene += 1
         self._lumas.clear()
-        self._reference = self._last = None
-        self._movement, self._unrest = (0.0, 0.0), QUIET
+        self._movement, self._unrest, self._misfit = (0.0, 0.0), QUIET, None
 
     def _follow(self, frame: Picture) -> Movement | None:
         """Find out where the frame is, and whether it is of the same scene."""
@@ -251,16 +250,15 @@ class TemporalPrior:
             self._forget()
         luma = prepare(frame)
         movement: Movement | None = None
-        if self._reference is not None and self._last is not None:
-            movement = measure(self._reference, luma, self._movement)
-            if _is_jump(movement, frame) or self._is_cut(changed(self._last, luma, movement)):
+        if self._lumas:
+            last, _ = self._lumas[-1]
+            movement = measure(self._without_rain(), luma, self._movement, self._misfit)
+            if _is_jump(movement, frame) or self._is_cut(changed(last, luma, movement)):
                 self._forget()
                 movement = None
         if movement is not None:
             self._move(movement)
-        self._last = luma
         self._lumas.append((luma, self._place))
-        self._reference = self._without_rain()
         return movement
 
     def _keep(self, frame: Picture) -> Remembered:
@@ -284,17 +282,19 @@ class TemporalPrior:
             aligned(last.small, other, move) for other, move in zip(others, moves, strict=True)
         ]
         (middle,) = ranked(moved, [(len(moved) - 1) // 2])
-        return prepare_small(middle, by)
+        return Luma(middle, by)
 
     def _is_cut(self, share: float) -> bool:
         """Tell a new scene from what changes all the time, as a cloudburst does."""
         if share > max(CUT, 1 - CUT_ROOM * (1 - self._unrest)):
             return True
-        self._unrest += 0.3 * (share - self._unrest)
+        self._unrest += LEARNS * (share - self._unrest)
         return False
 
     def _move(self, movement: Movement) -> None:
         self._movement = movement.down, movement.right
+        known = movement.misfit if self._misfit is None else self._misfit
+        self._misfit = known + LEARNS * (movement.misfit - known)
         if max(abs(movement.down), abs(movement.right)) >= STILL:
             self._place = self._place[0] + movement.down, self._place[1] + movement.right
 

@@ -27,7 +27,7 @@ __all__ = [
     "identify_source", "write_json",
 ]  # fmt: skip
 
-FORMAT = 2
+FORMAT = 3
 """Of the manifest; another one is not understood."""
 
 SAMPLES, SAMPLE_BYTES = 16, 65536
