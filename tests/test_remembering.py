@@ -64,7 +64,9 @@ def test_what_bypasses_the_network_is_remembered_without_a_prior(lookahead):
 def test_the_density_of_rain_is_told_from_frames_in_the_order_of_time(lookahead, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        prior, "rain_density", lambda pictures: seen.append([p[0, 0, 0] for p in pictures]) or 0.0
+        prior,
+        "rain_density",
+        lambda pictures, samples: seen.append([p[0, 0, 0] for p in pictures]) or 0.0,
     )
     still = picture(90, 120) // 2 + 30
     frames = list(clip(20, still))

@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.frame import Picture, Planes, size_of
+from streamderain.frame import Picture, Planes
+from streamderain.inference.exposure import sampled
 from streamderain.inference.ordering import ranked
 from streamderain.inference.pictures import contrast_of
 
 __all__ = ["rain_density", "ranks_for"]
 
-DENSITY_SAMPLES = 40
-"""Samples along the picture's shorter side by which the density of the rain is told."""
 FLASH = 12
 """Levels by which a place is brighter than in the frames before and after where a drop is there."""
 NOISES = 3.0
@@ -29,7 +28,9 @@ FEWEST = 5
 """Frames in which a flash can be told from something that moves."""
 
 
-def rain_density(pictures: Sequence[Picture]) -> float:
+def rain_density(
+    pictures: Sequence[Picture], samples: Sequence[NDArray[np.int16] | None] | None = None
+) -> float:
     """Return the share of places and frames that a drop flashes up in: 0.1 in heavy rain.
 
     What moves darkens places as often as it brightens them, and is taken off as far as dense rain,
@@ -38,11 +39,20 @@ def rain_density(pictures: Sequence[Picture]) -> float:
     Args:
         pictures: of one scene, place and kind, in the order of time; with fewer than five, nothing
             is known.
+        samples: of each, where they are known, from
+            :func:`~streamderain.inference.exposure.sampled`.
     """
     if len(pictures) < FEWEST:
         return 0.0
-    step = max(1, min(size_of(pictures[0])) // DENSITY_SAMPLES)
-    greens = np.stack([_green(picture)[::step, ::step] for picture in pictures])
+    known = samples or [None] * len(pictures)
+    # A channel that tells the brightness, without computing it.
+    channel = 0 if isinstance(pictures[0], Planes) else 1
+    greens = np.stack(
+        [
+            (sampled(picture) if levels is None else levels)[..., channel]
+            for picture, levels in zip(pictures, known, strict=True)
+        ]
+    ).astype(np.uint8)
     lowest, third = ranked(list(greens), (0, 2))
     # A quarter of the places that stand have their first and third of nine values within 0.55
     # standard deviations, rain or not.
@@ -53,11 +63,6 @@ def rain_density(pictures: Sequence[Picture]) -> float:
     down = cv2.min(cv2.subtract(before, now), cv2.subtract(after, now)) > flash
     share = float(up.mean())
     return share - min(float(down.mean()), share / 2)
-
-
-def _green(picture: Picture) -> NDArray[np.uint8]:
-    """Return a channel that tells the brightness, without computing it."""
-    return picture.luma if isinstance(picture, Planes) else picture[..., 1]
 
 
 def ranks_for(count: int, density: float = 0.0) -> tuple[int, int, int]:

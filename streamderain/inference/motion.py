@@ -239,7 +239,8 @@ def _samples(
         return places.astype(np.float32).ravel()
 
     old = gain * at(before, -down, -right)
-    down_by = (at(now, 1, 0) - at(now, -1, 0)) / 2
-    right_by = (at(now, 0, 1) - at(now, 0, -1)) / 2
+    half = np.float32(0.5)
+    down_by = half * (at(now, 1, 0) - at(now, -1, 0))
+    right_by = half * (at(now, 0, 1) - at(now, 0, -1))
     products = down_by * down_by, down_by * right_by, right_by * right_by
     return at(now, 0, 0) - old, down_by, right_by, *products

@@ -25,6 +25,15 @@ LINE = 64
 """Bytes of a cache line, where the arrays in between begin."""
 
 
+NINE = (
+    (0, 3), (1, 7), (2, 5), (4, 8), (0, 7), (2, 4), (3, 8), (5, 6), (0, 2), (1, 3), (4, 5), (7, 8),
+    (1, 4), (3, 6), (5, 7), (0, 1), (2, 4), (3, 5), (6, 8), (2, 3), (4, 5), (6, 7), (1, 2), (3, 4),
+    (5, 6),
+)  # fmt: skip
+"""Of nine values, which a prior usually has: as few exchanges as there can be, 25 (Codish et al.,
+"Twenty-Five Comparators Is Optimal When Sorting Nine Inputs", ICTAI 2014)."""
+
+
 @lru_cache(maxsize=64)
 def comparators(count: int, ranks: tuple[int, ...]) -> tuple[tuple[int, int, bool, bool], ...]:
     """Return the compare-exchanges that put the asked ranks of ``count`` values into their places.
@@ -42,10 +51,22 @@ def comparators(count: int, ranks: tuple[int, ...]) -> tuple[tuple[int, int, boo
     """
     if not ranks or min(ranks) < 0 or max(ranks) >= count:
         raise ValueError(f"ranks {ranks} of {count} values")
+    exchanges = list(NINE) if count == 9 else _merge_sort(count)
+    needed = set(ranks)
+    kept: list[tuple[int, int, bool, bool]] = []
+    for low, high in reversed(exchanges):
+        if low in needed or high in needed:
+            kept.append((low, high, low in needed, high in needed))
+            needed |= {low, high}
+    return tuple(reversed(kept))
+
+
+def _merge_sort(count: int) -> list[tuple[int, int]]:
+    """Return Batcher's odd-even merge sort; what is beyond the values is infinite."""
     size = 1 << (count - 1).bit_length()
     exchanges: list[tuple[int, int]] = []
     width = 1
-    while width < size:  # Batcher's odd-even merge sort; what is beyond the values is infinite
+    while width < size:
         step = width
         while step >= 1:
             for start in range(step % width, size - step, 2 * step):
@@ -56,13 +77,7 @@ def comparators(count: int, ranks: tuple[int, ...]) -> tuple[tuple[int, int, boo
                         exchanges.append((index, other))
             step //= 2
         width *= 2
-    needed = set(ranks)
-    kept: list[tuple[int, int, bool, bool]] = []
-    for low, high in reversed(exchanges):
-        if low in needed or high in needed:
-            kept.append((low, high, low in needed, high in needed))
-            needed |= {low, high}
-    return tuple(reversed(kept))
+    return exchanges
 
 
 def ranked(

@@ -134,8 +134,12 @@ def estimate(frame: Picture, place: Place, others: Sequence[Remembered]) -> Prio
         for picture, other in zip(moved, others, strict=True)
     ]
     moved = as_bright_as(frame, moved, samples)
-    in_time = [moved[at] for at in sorted(range(len(moved)), key=lambda at: others[at].number)]
-    middle, below, low = ranks_for(len(moved), rain_density(in_time))
+    in_time = sorted(range(len(moved)), key=lambda at: others[at].number)
+    density = rain_density(
+        [moved[at] for at in in_time],
+        [others[at].samples if moved[at] is others[at].picture else None for at in in_time],
+    )
+    middle, below, low = ranks_for(len(moved), density)
     ranks = sorted({middle, below, low})
     by_rank = dict(zip(ranks, ranked(list(map(bytes_of, moved)), ranks), strict=True))
     scene = by_rank[middle]
