@@ -15,7 +15,6 @@ from streamderain.networks.packed import DERAINED, PLACES  # noqa: E402
 from streamderain.networks.planar import PlanarGraph  # noqa: E402
 from streamderain.networks.video import VideoDerain  # noqa: E402
 from tests.coded import coded  # noqa: E402
-from tests.eight_bits import MEAN_APART  # noqa: E402
 from tests.test_packed import SMALL, smooth  # noqa: E402
 from tools.quantize import quantize  # noqa: E402
 
@@ -117,7 +116,7 @@ def test_in_eight_bits_it_is_nearly_the_same(pair):
     made = through(
         lambda p: session.run(None, dict(zip(PLACES, p, strict=True)))[0], network, given
     )
-    assert np.abs(made.samples.astype(int) - plain.samples).mean() < MEAN_APART
+    assert np.abs(made.samples.astype(int) - plain.samples).mean() < 1
 
 
 def test_bytes_go_into_the_first_convolution_as_they_are(pair):

@@ -6,19 +6,13 @@ from streamderain.errors import ModelError, UsageError
 from streamderain.hardware import features_here
 from streamderain.inference.backend import Backend, NullBackend
 from streamderain.inference.cuda import cuda_is_built_in, open_onnx
-from streamderain.inference.precision import check_precision, multiplies_bytes, overflows
+from streamderain.inference.precision import check_precision, multiplies_bytes
 from streamderain.models import NULL, PLANES, ModelInfo, resolve_model
 
 __all__ = ["BACKENDS", "DEVICES", "create_backend"]
 
 DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("auto", "onnx", "openvino", "tensorrt", "torch")
-
-OVERFLOWS = (
-    "This processor sums products of bytes in 16 bits, which overflow: --precision int8 cleans "
-    "worse here; leave it out."
-)
-"""Of x86 without VNNI; measured: up to 1.5 dB are lost (``docs/performance.md``)."""
 
 
 def create_backend(
@@ -73,14 +67,13 @@ def create_backend(
         return PyTorchBackend(info, device)
     if on_cpu and backend != "tensorrt":
         info = _in_precision(info, precision)
-    notes = [OVERFLOWS] if precision == "int8" and overflows(features_here()) else []
     if backend == "auto" and _prefers_openvino(device):
         from streamderain.inference.openvino import OpenVinoBackend
 
         try:
-            return OpenVinoBackend(info, notes=notes)
+            return OpenVinoBackend(info)
         except ModelError:  # what it can't read, ONNX Runtime may; or tell what is wrong with
-            return open_onnx(info, device, notes=notes)
+            return open_onnx(info, device)
     if backend == "openvino":
         from streamderain.inference.openvino import OpenVinoBackend
 
@@ -88,8 +81,8 @@ def create_backend(
             raise UsageError(
                 "OpenVINO runs on the CPU; leave --device cuda or --backend openvino out"
             )
-        return OpenVinoBackend(info, notes=notes)
-    return open_onnx(info, device, tensorrt=backend == "tensorrt", notes=notes)
+        return OpenVinoBackend(info)
+    return open_onnx(info, device, tensorrt=backend == "tensorrt")
 
 
 def _in_precision(info: ModelInfo, precision: str) -> ModelInfo:

@@ -15,7 +15,7 @@ import importlib
 import io
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -286,9 +286,7 @@ class CudaBackend(ClosesAtExit):
             del self._lanes[shape]
 
 
-def open_onnx(
-    info: ModelInfo, device: str = "auto", *, tensorrt: bool = False, notes: Sequence[str] = ()
-) -> Backend:
+def open_onnx(info: ModelInfo, device: str = "auto", *, tensorrt: bool = False) -> Backend:
     """Return a network on ONNX Runtime, on the device that is asked for or there is.
 
     Args:
@@ -296,7 +294,6 @@ def open_onnx(
         device: ``cpu``, ``cuda`` (an error where it can't be had), or ``auto``: CUDA where it
             works, else the CPU, with a note where CUDA is installed.
         tensorrt: by TensorRT or not at all.
-        notes: of the CPU's, what the user should hear of once.
 
     Raises:
         UsageError: TensorRT on the CPU.
@@ -309,7 +306,7 @@ def open_onnx(
         )
     must = tensorrt or device == "cuda"
     if not must and (device == "cpu" or not cuda_is_built_in()):
-        return OnnxBackend(info, notes=notes)
+        return OnnxBackend(info)
     try:
         return CudaBackend(info, tensorrt=tensorrt)
     except ModelError as error:

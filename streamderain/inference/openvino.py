@@ -45,7 +45,6 @@ class OpenVinoBackend(ClosesAtExit):
         threads: of the CPU's operators, or None for one a core that the process may use.
         precision: ``bf16``, ``f32``, or ``auto``: bfloat16 where it is faster and the network's
             card allows it. Graphs in 8 bits keep what they say; this is for the rest of them.
-        notes: what the user should hear of once.
 
     Raises:
         ModelError: OpenVINO isn't installed; the file is no ONNX, or not uint8 N×H×W×3 in and out
@@ -55,11 +54,11 @@ class OpenVinoBackend(ClosesAtExit):
     device = "cpu"
 
     def __init__(
-        self, info: ModelInfo, threads: int | None = None, precision: str = "auto",
-        notes: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+        self, info: ModelInfo, threads: int | None = None, precision: str = "auto"
+    ) -> None:
         self._library: Any = _import_openvino()
-        self.name, self.model, self.notes = info.name, info, tuple(notes)
+        self.name, self.model = info.name, info
+        self.notes: tuple[str, ...] = ()
         if precision == "auto":
             allowed = info.card is not None and info.card.precision == "bf16"
             faster = multiplies_bfloats(features_here(), cpu_name())
