@@ -6,6 +6,7 @@ import pytest
 
 from streamderain.inference import motion as motion_module
 from streamderain.inference.motion import Movement, changed, measure, prepare
+from streamderain.inference.past import TemporalPrior
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from tools.clips import camera_path, draw_clip, random_movers
 
@@ -74,23 +75,17 @@ def test_a_step_that_is_short_is_the_last_one(still, monkeypatch, motion):
     assert dict(tried)[0.0, float(motion)] == 1
 
 
-@pytest.mark.parametrize(("usual", "asked"), [(None, True), (0.0, True), (0.5, False)])
-def test_what_fits_as_usual_is_not_looked_for_far_away(still, monkeypatch, usual, asked):
-    looked, coarse = [], motion_module._coarse
-    monkeypatch.setattr(motion_module, "_coarse", lambda *given: looked.append(1) or coarse(*given))
+def test_a_camera_that_turns_before_a_wall_is_followed(still):
+    """Where most of the picture is flat, it fits nearly as well where it was."""
+    wall = np.full((300, 700, 3), 120, np.uint8)
+    for column in range(20, 680, 60):
+        wall[120:150, column : column + 22] = still[:30, column % 400 : column % 400 + 22]
     rng = np.random.default_rng(0)
-    noisy = [np.clip(still + rng.normal(0, 9, still.shape), 0, 255).astype(np.uint8) for _ in "ab"]
-    movement = measure(prepare(noisy[0][:, 3:]), prepare(noisy[1][:, :-3]), (0.0, 2.5), usual)
-    assert movement.right == pytest.approx(3, abs=0.1)
-    assert 0 < movement.misfit < 0.5
-    assert bool(looked) == asked
-
-
-def test_what_fits_worse_than_usual_is_looked_for_everywhere(still):
-    before, now = still[:, 40:], still[:, :-40]
-    usual = measure(prepare(before), prepare(before)).misfit
-    movement = measure(prepare(before), prepare(now), (0.0, 0.0), usual)
-    assert movement.right == pytest.approx(40, abs=0.1)
+    past, found = TemporalPrior(), []
+    for left in [0] * 12 + list(range(8, 120, 8)):
+        noisy = wall[:, left : left + 480] + rng.normal(0, 1.5, (300, 480, 3))
+        found.append(past.step(np.clip(noisy, 0, 255).astype(np.uint8)).movement)
+    assert [round(movement.right) for movement in found[1:]] == [0] * 11 + [-8] * 14
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (7, 9), (16, 16)])

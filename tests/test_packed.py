@@ -107,8 +107,7 @@ def largest_weight(model):
 
 
 def test_two_products_of_bytes_have_a_sum_of_sixteen_bits(pair):
-    """As x86 without VNNI adds them; what overflows there costs decibels."""
-    assert 2 * 255 * 64 < 2**15
+    """As x86 without VNNI adds them, 2 · 255 · 64 < 2¹⁵; what overflows there costs decibels."""
     assert 32 < largest_weight(pair[1]) <= 64
     shipped = sorted(models_folder().glob("*.int8.onnx"))
     assert shipped

@@ -163,20 +163,32 @@ def test_dense_rain_is_looked_through_too(still):
     assert psnr(last.pixels, clean[-1], known) > psnr(rainy[-1], clean[-1], known) + 8
 
 
-def test_dense_streaks_are_not_broad_and_what_is_broad_is_to_its_edges(still):
-    """In pictures of which each four rows and columns are looked at as one."""
-    scene = still[: SIZE[0], : SIZE[1]]
+def trusted(scene, where):
+    """Return the share of places that the past is trusted in, of those that are brighter now."""
     others = [Remembered(scene, 0.0, 0.0, number) for number in range(SPAN)]
+    frame = scene.copy()
+    frame[where] += 50
+    return (estimate(frame, (0.0, 0.0), others).reliability[where] > 128).mean()
+
+
+def test_dense_streaks_are_not_broad(still):
     streaks = np.zeros(SIZE, bool)
     for column in range(2, SIZE[1], 9):
         streaks[:, column : column + 5] = True
-    thing = np.zeros(SIZE, bool)
-    thing[101:143, 130:187] = True
-    for where, trusted in ((streaks, True), (thing, False)):
-        frame = scene.copy()
-        frame[where] += 50
-        reliability = estimate(frame, (0.0, 0.0), others).reliability[where]
-        assert (reliability > 128).mean() == pytest.approx(float(trusted), abs=0.02)
+    assert trusted(still[: SIZE[0], : SIZE[1]], streaks) > 0.98
+
+
+@pytest.mark.parametrize("size", [(240, 320), (239, 317), (19, 40)])
+@pytest.mark.parametrize("down", range(4))
+@pytest.mark.parametrize("right", range(4))
+def test_what_is_broad_is_no_rain_to_its_edges_wherever_it_lies(still, size, down, right):
+    """Places are looked at four by four; a thing may begin and end within them."""
+    room = size[0] - 15, size[1] - 16
+    for top, left in ((0, 0), (room[0] // 3, room[1] // 3), (room[0] - 3, room[1] - 3)):
+        thing = np.zeros(size, bool)
+        top, left = min(max(0, top) + down, room[0]), min(left + right, room[1])
+        thing[top : top + 15, left : left + 16] = True
+        assert trusted(still[: size[0], : size[1]], thing) < 0.15  # its rim is softened
 
 
 def test_the_denser_the_rain_the_lower_the_ranks():

@@ -107,7 +107,7 @@ def clean_on_cluster(
 
     Raises:
         UsageError: the options don't go with a job or the network.
-        UnknownModelError: no network has that name.
+        ModelError: no network has that name, or its file here isn't the one of its card.
         ClusterError: there is no cluster, or nobody there can clean.
         Interrupted: the user stopped it; segments are kept.
         KeyboardInterrupt: the user stopped it before anything was kept.

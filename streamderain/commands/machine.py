@@ -62,7 +62,7 @@ def bench(
         str | None,
         typer.Option(
             metavar="RATE",
-            help="Of the file that is decoded, e.g. 4M.",
+            help="Of the file to decode, e.g. 4M.",
             show_default="the quality that clean writes",
         ),
     ] = None,

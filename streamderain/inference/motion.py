@@ -8,7 +8,7 @@ Kanade, 1981) with weights that leave out what doesn't fit: rain, and what moves
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 
 import cv2
@@ -31,8 +31,6 @@ SAMPLES = 24_000
 STEPS = 3
 NEARBY = 0.2
 """Pixels of a ``fine`` picture that steps make up for, as it is smoothed."""
-AS_USUAL = 0.01
-"""By so much more two pictures may fit badly that fit as well as usual."""
 ENOUGH = 0.01
 """Pixels of a ``fine`` picture: a step that is shorter is the last one."""
 SCALE = 6.0
@@ -76,16 +74,10 @@ class Luma:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """How far the contents have moved between two pictures, in pixels.
-
-    Attributes:
-        down, right: how far.
-        misfit: how badly the pictures fit after that, 0 to 1; 0.4 in heavy rain, less without.
-    """
+    """How far the contents have moved between two pictures, in pixels."""
 
     down: float
     right: float
-    misfit: float = field(default=0.0, compare=False)
 
 
 def prepare(picture: Picture) -> Luma:
@@ -108,16 +100,12 @@ def _reduced(luma: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def measure(
-    before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0), usual: float | None = None
-) -> Movement:
+def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) -> Movement:
     """Find how far the contents have moved from one picture to the next.
 
     Args:
         before, now: of pictures of one size.
         guess: how far they moved before that, down and right, in pixels; tried as well.
-        usual: how badly pictures of this camera have fitted lately: where they fit as well near the
-            guess, or where they were, they aren't looked for anywhere else.
 
     Raises:
         ValueError: the sizes differ.
@@ -125,23 +113,18 @@ def measure(
     if before.small.shape != now.small.shape:
         raise ValueError("pictures of two sizes have no movement")
     gain = _gain(before, now)
-    samples = cache(partial(_samples, before.fine, now.fine, gain))  # starts and steps ask alike
     starts = [(0.0, 0.0)]
-    best = _refine(samples, starts[0])
-
-    def try_from(down: float, right: float) -> None:
-        nonlocal best
+    candidates = [(guess[0] / now.reduction, guess[1] / now.reduction)]
+    if min(now.coarse.shape) >= 8:
+        candidates.append(_coarse(before, now, gain))
+    for down, right in candidates:
         # From so near, the same is found.
         if all(max(abs(down - a), abs(right - b)) > NEARBY for a, b in starts):
             starts.append((down, right))
-            best = min(best, _refine(samples, (down, right)), key=lambda found: found[2])
-
-    try_from(guess[0] / now.reduction, guess[1] / now.reduction)
-    fits = usual is not None and best[2] <= usual + AS_USUAL
-    if not fits and min(now.coarse.shape) >= 8:
-        try_from(*_coarse(before, now, gain))
-    down, right, misfit = best
-    return Movement(down * now.reduction, right * now.reduction, min(misfit, 1.0))
+    samples = cache(partial(_samples, before.fine, now.fine, gain))  # starts and steps ask alike
+    best = min((_refine(samples, start) for start in starts), key=lambda found: found[2])
+    down, right, _ = best
+    return Movement(down * now.reduction, right * now.reduction)
 
 
 def _gain(before: Luma, now: Luma) -> np.float32:

@@ -44,8 +44,6 @@ CUT = 0.5
 """Share of the picture that has to be another one for a new scene."""
 QUIET = 0.1
 """Share that changes from frame to frame until it is known better."""
-LEARNS = 0.3
-"""Share by which what is usual follows each frame."""
 CUT_ROOM = 0.4
 """Of what usually stays, a new scene leaves less than this share."""
 
@@ -143,7 +141,6 @@ class TemporalPrior:
         self._place = (0.0, 0.0)
         self._movement = (0.0, 0.0)
         self._unrest = QUIET
-        self._misfit: float | None = None
 
     def reset(self) -> None:
         """Forget the past: another scene begins."""
@@ -242,7 +239,7 @@ class TemporalPrior:
         self._past.clear()
         self.scene += 1
         self._lumas.clear()
-        self._movement, self._unrest, self._misfit = (0.0, 0.0), QUIET, None
+        self._movement, self._unrest = (0.0, 0.0), QUIET
 
     def _follow(self, frame: Picture) -> Movement | None:
         """Find out where the frame is, and whether it is of the same scene."""
@@ -252,7 +249,7 @@ class TemporalPrior:
         movement: Movement | None = None
         if self._lumas:
             last, _ = self._lumas[-1]
-            movement = measure(self._without_rain(), luma, self._movement, self._misfit)
+            movement = measure(self._without_rain(), luma, self._movement)
             if _is_jump(movement, frame) or self._is_cut(changed(last, luma, movement)):
                 self._forget()
                 movement = None
@@ -288,13 +285,11 @@ class TemporalPrior:
         """Tell a new scene from what changes all the time, as a cloudburst does."""
         if share > max(CUT, 1 - CUT_ROOM * (1 - self._unrest)):
             return True
-        self._unrest += LEARNS * (share - self._unrest)
+        self._unrest += 0.3 * (share - self._unrest)
         return False
 
     def _move(self, movement: Movement) -> None:
         self._movement = movement.down, movement.right
-        known = movement.misfit if self._misfit is None else self._misfit
-        self._misfit = known + LEARNS * (movement.misfit - known)
         if max(abs(movement.down), abs(movement.right)) >= STILL:
             self._place = self._place[0] + movement.down, self._place[1] + movement.right
 

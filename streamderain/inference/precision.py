@@ -14,13 +14,7 @@ from typing import Literal
 
 from streamderain.errors import UsageError
 
-__all__ = [
-    "PRECISIONS",
-    "Precision",
-    "check_precision",
-    "multiplies_bfloats",
-    "multiplies_bytes",
-]
+__all__ = ["PRECISIONS", "Precision", "check_precision", "multiplies_bfloats", "multiplies_bytes"]
 
 Precision = Literal["auto", "int8", "float"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "int8", "float")

@@ -42,7 +42,8 @@ LARGE = 1_200_000
 """Pixels of a picture from which on one frame less has to do, for one core at 1080p."""
 
 BROAD = 1 / 45
-"""Of the picture's width: what is broader is no streak."""
+NARROWEST = 13
+"""Of the picture's width, and pixels at least: what is broader is no streak."""
 
 AROUND = 1 / 40
 """Of the picture's width: how far around a place its surroundings reach."""
@@ -192,29 +193,38 @@ def _around(reliability: Bytes, above: Bytes, contrast: float) -> Bytes:
         contrast: of the frame.
     """
     height, width = reliability.shape
-    if min(height, width) < 4 * NEAR:
-        return np.full(reliability.shape, 255, np.uint8)
-    side = max(3, 2 * round((width * BROAD / 4 - 1) / 2) + 1)
-    broad = cv2.erode(_lowest(above), np.ones((side, side), np.uint8))
-    # A place more on each side, of which a part alone belongs to it.
-    broad = cv2.dilate(broad, np.ones((side + 2, side + 2), np.uint8))
-    same = _trust(broad, LASTING, contrast)
-    coarse = cv2.multiply(_quarter(reliability), same, scale=1 / 255)
-    side = max(NEAR, round(width * AROUND / 4) | 1)
-    # What moves is told by the many doubtful places in it; between them it only looks like the
-    # past. Many means more than elsewhere: in a cloudburst they are all over the picture.
-    share = cv2.blur(coarse, (side, side), borderType=cv2.BORDER_REPLICATE)
-    usual = float(np.median(share[::4, ::4]))
-    share = cv2.LUT(share, 255 - _falling(usual - MOVING, usual - MOVING / 3))
-    share = cv2.min(share, same)
-    return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    same = _trust(_broad(_whole_blocks(above), width), LASTING, contrast)
+    share = same
+    if min(height, width) >= 4 * NEAR:
+        # What moves is told by the many doubtful places in it; between them it only looks like the
+        # past. Many means more than elsewhere: in a cloudburst they are all over the picture.
+        side = max(NEAR, round(width * AROUND / 4) | 1)
+        doubtful = cv2.multiply(_quarter(_whole_blocks(reliability)), same, scale=1 / 255)
+        sure = cv2.blur(doubtful, (side, side), borderType=cv2.BORDER_REPLICATE)
+        usual = float(np.median(sure[::4, ::4]))
+        sure = cv2.LUT(sure, 255 - _falling(usual - MOVING, usual - MOVING / 3))
+        share = np.asarray(cv2.min(sure, same), np.uint8)
+    size = 4 * share.shape[1], 4 * share.shape[0]
+    large = cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[:height, :width], np.uint8)
 
 
-def _lowest(levels: Bytes) -> Bytes:
-    """Return the least of 4×4 places, so that gaps between streaks stay gaps."""
-    height, width = (length // 4 * 4 for length in levels.shape)
-    least = cv2.erode(levels, np.ones((4, 4), np.uint8), anchor=(0, 0))
-    return np.ascontiguousarray(least[:height:4, :width:4])
+def _broad(above: Bytes, width: int) -> Bytes:
+    """Return what is left without all that is narrow, of each 4×4 places the most: uint8 H/4×W/4.
+
+    An opening, of the least of each 2×2 places, so that gaps between streaks stay gaps.
+
+    Args:
+        above: uint8 H×W, whole blocks.
+        width: of the picture.
+    """
+    blocks = (max(NARROWEST, round(width * BROAD)) - 1) // 2  # that it holds wherever it lies
+    least = cv2.erode(above, np.ones((2, 2), np.uint8), anchor=(0, 0))
+    left = cv2.erode(np.ascontiguousarray(least[::2, ::2]), np.ones((blocks, blocks), np.uint8))
+    # And a block more on each side, a part of which belongs to it.
+    left = cv2.dilate(left, np.ones((blocks + 2, blocks + 2), np.uint8))
+    most = cv2.dilate(left, np.ones((2, 2), np.uint8), anchor=(0, 0))
+    return np.ascontiguousarray(most[::2, ::2])
 
 
 def _quarter(levels: Bytes) -> Bytes:
@@ -223,3 +233,14 @@ def _quarter(levels: Bytes) -> Bytes:
     half = cv2.resize(levels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     quarter = cv2.resize(half, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     return np.asarray(quarter, np.uint8)
+
+
+def _whole_blocks(levels: Bytes) -> Bytes:
+    """Return a picture with as many rows and columns more as blocks of 4×4 need."""
+    height, width = levels.shape
+    if height % 4 == width % 4 == 0:
+        return levels
+    below, beside = -height % 4, -width % 4
+    return np.asarray(
+        cv2.copyMakeBorder(levels, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
+    )

@@ -66,7 +66,7 @@ class MemoryState(_Part):
         coming: frames after these that nobody has needed.
         gap: some of those fell out.
         count, scene: how many were followed, and scenes there were.
-        place, movement, unrest, misfit: of the last frame.
+        place, movement, unrest: of the last frame.
         seen: frames that are looked at from both sides.
         waiting: of the last ones, which wait, whether they go to the network.
     """
@@ -79,7 +79,6 @@ class MemoryState(_Part):
     place: Place = (0.0, 0.0)
     movement: Place = (0.0, 0.0)
     unrest: float = 0.0
-    misfit: float | None = None
     seen: tuple[SeenState, ...] = ()
     waiting: tuple[bool, ...] = ()
 
@@ -105,7 +104,7 @@ class _Past(TemporalPrior):
             past=tuple(_known(item, times) for item in self._past),
             coming=tuple(times[id(item.picture)] for item in self._unseen), gap=self._gap,
             count=self._count, scene=self.scene, place=self._place, movement=self._movement,
-            unrest=self._unrest, misfit=self._misfit,
+            unrest=self._unrest,
         )  # fmt: skip
 
     def take_up(self, state: MemoryState, found: Mapping[int, Remembered]) -> None:
@@ -114,7 +113,7 @@ class _Past(TemporalPrior):
         self._lumas.extend((prepare(item.picture), (item.down, item.right)) for item in past)
         self._gap, self._count, self.scene = state.gap, state.count, state.scene
         self._place, self._movement = state.place, state.movement
-        self._unrest, self._misfit = state.unrest, state.misfit
+        self._unrest = state.unrest
 
     def bring(self, picture: Picture) -> None:
         self._unseen.append(_Coming(picture))
