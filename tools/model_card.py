@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,10 @@ def read_clips(path: Path, sha256: str) -> str:
         ) from error
     if all(item.sha256 != sha256 for item in found):
         raise InputError(f"{path} does not judge this very .onnx; run tools.evaluate_video on it")
-    return clips_table(found)
+    reduced = INT8.removesuffix(".onnx")
+    return clips_table(
+        [replace(item, model=item.model.replace(reduced, ", 8 bits")) for item in found]
+    )
 
 
 def make_card(
@@ -264,6 +268,13 @@ def mixture_of(recipes: Sequence[Recipe]) -> dict[str, float]:
     return shares
 
 
+def _told_recipes(network: str, recipes: Sequence[Path]) -> str:
+    """Return what the command line has to say of the recipes, where they aren't the usual ones."""
+    if list(recipes) == recipes_of(network):
+        return ""
+    return f" \\\n  --recipe {' '.join(map(str, recipes))}"
+
+
 def varied_in(recipes: Sequence[Recipe], text: str) -> str:
     """Return a text on how pictures were varied, with the lights of the last recipe, if any."""
     lights = recipes[-1].conditions.model_dump()
@@ -321,7 +332,8 @@ def render(
         quantize=quantizing(card.name, card.int8) if card.int8 else "",
         int8_file=f" models/{card.name}{INT8}" if card.int8 else "",
         ends=VIDEO_ENDS if clips else PICTURE_ENDS,
-        card_command=(VIDEO_COMMAND if clips else PICTURE_COMMAND).format(name=card.name),
+        card_command=(VIDEO_COMMAND if clips else PICTURE_COMMAND).format(name=card.name)
+        + _told_recipes(card.network, list(recipes)),
         varied=varied_in(list(recipes.values()), VARIED_CLIPS if clips else VARIED),
         unlearnt=unlearnt_by(list(recipes.values())),
         clips=ALONE.format(table=clips) if clips else "",
