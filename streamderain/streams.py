@@ -19,8 +19,8 @@ __all__ = ["made_folders", "open_reader", "open_writer"]
 
 
 def open_reader(
-    kind: JobKind, sources: Sequence[Path], *, size: tuple[int, int] | None = None,
-    rate: Fraction | None = None, sample_s: float | None = None,
+    kind: JobKind, sources: Sequence[Path], *, size: tuple[int, int] | None,
+    rate: Fraction | None, sample_s: float | None,
 ) -> Reader:  # fmt: skip
     """Open what a job reads.
 
@@ -57,8 +57,8 @@ def open_reader(
 
 def open_writer(
     kind: JobKind, targets: Sequence[Path], source: SourceFormat, sources: Sequence[Path], *,
-    codec: str = "h264", crf: int | None = None, preset: str | None = None,
-    overwrite: bool = False, sample_s: float | None = None, device: str = "cpu",
+    codec: str, crf: int | None, preset: str | None, overwrite: bool, sample_s: float | None,
+    device: str,
 ) -> Writer:  # fmt: skip
     """Open what a job writes.
 

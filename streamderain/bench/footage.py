@@ -75,13 +75,15 @@ class Footage:
             return pixels
         return planes_from_rgb(pixels, self.format.colour)
 
-    def writer(self, target: Path, device: str = "cpu") -> VideoFileWriter:
-        """Open a file for such frames, as ``clean`` encodes them.
+    def writer(
+        self, target: Path, device: str = "cpu", bitrate: int | None = None
+    ) -> VideoFileWriter:
+        """Open a file for such frames, as ``clean`` encodes them, or with so many bits a second.
 
         Raises:
             OutputError: it can't be written.
         """
-        return VideoFileWriter(target, self.format, overwrite=True, device=device)
+        return VideoFileWriter(target, self.format, overwrite=True, device=device, bitrate=bitrate)
 
     def write(self, target: Path, count: int, device: str = "cpu") -> Path:
         """Write so many frames into a file and return it.
@@ -89,9 +91,7 @@ class Footage:
         Raises:
             OutputError: it can't be written.
         """
-        writer = VideoFileWriter(
-            target, self.format, overwrite=True, device=device, bitrate=self._bitrate
-        )
+        writer = self.writer(target, device, self._bitrate)
         try:
             for frame in itertools.islice(self.frames(), count):
                 writer.write(frame)

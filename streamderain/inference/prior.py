@@ -130,16 +130,10 @@ def estimate(frame: Picture, place: Place, others: Sequence[Remembered]) -> Prio
     if len(others) < 2:
         return no_prior(frame)
     moved = [beside(frame, other.picture, move) for other, move in zip(others, moves, strict=True)]
-    samples = [
-        other.samples if picture is other.picture else None
-        for picture, other in zip(moved, others, strict=True)
-    ]
-    moved = as_bright_as(frame, moved, samples)
+    moved = as_bright_as(frame, moved, _known_samples(moved, others))
+    samples = _known_samples(moved, others)
     in_time = sorted(range(len(moved)), key=lambda at: others[at].number)
-    density = rain_density(
-        [moved[at] for at in in_time],
-        [others[at].samples if moved[at] is others[at].picture else None for at in in_time],
-    )
+    density = rain_density([moved[at] for at in in_time], [samples[at] for at in in_time])
     middle, below, low = ranks_for(len(moved), density)
     ranks = sorted({middle, below, low})
     by_rank = dict(zip(ranks, ranked(list(map(bytes_of, moved)), ranks), strict=True))
@@ -164,6 +158,16 @@ def estimate(frame: Picture, place: Place, others: Sequence[Remembered]) -> Prio
     picture = picture_of(scene, frame)
     put(frame, (cv2.min(same, around) == 0).view(np.uint8), picture)
     return Prior(picture, np.asarray(reliability, np.uint8), len(moved))
+
+
+def _known_samples(
+    pictures: Sequence[Picture], others: Sequence[Remembered]
+) -> list[NDArray[np.int16] | None]:
+    """Return the samples of remembered frames, but None of those that were changed since."""
+    return [
+        other.samples if picture is other.picture else None
+        for picture, other in zip(pictures, others, strict=True)
+    ]
 
 
 def _trust(levels: cv2.typing.MatLike, ends: tuple[float, float], contrast: float) -> Bytes:
