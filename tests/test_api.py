@@ -10,9 +10,9 @@ import pytest
 import streamderain
 from streamderain import Derainer
 from streamderain.errors import ModelError, UsageError
-from streamderain.inference.derainer import derain
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.past import TemporalPrior
+from streamderain.inference.running import derain
 from streamderain.models import ModelInfo
 from streamderain.readers.scene import SceneReader
 from tests.clips import picture

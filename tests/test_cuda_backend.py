@@ -12,8 +12,8 @@ from streamderain.errors import ModelError, UsageError
 from streamderain.inference.backend import VIDEO
 from streamderain.inference.create import create_backend
 from streamderain.inference.cuda import CudaBackend
-from streamderain.inference.derainer import derain, portions_for
 from streamderain.inference.onnx import OnnxBackend
+from streamderain.inference.running import derain, portions_for
 from streamderain.models import available_models, resolve_model
 from tests.clips import picture
 from tests.fake_cuda import CPU, CUDA, TENSORRT, FakeRuntime, FakeValue

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamderain.inference.backend import NullBackend
-from streamderain.inference.derainer import derain
 from streamderain.inference.grey import TINT, greyed, is_grey
+from streamderain.inference.running import derain
 from streamderain.readers.video import VideoFileReader
 from streamderain.writers.video import VideoFileWriter
 from tests.clips import picture

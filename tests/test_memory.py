@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from streamderain.errors import ModelError, ModelMemoryError
 from streamderain.inference import memory
-from streamderain.inference.derainer import derain, portions_for
 from streamderain.inference.graphs import failed
 from streamderain.inference.memory import Portions, is_out_of_memory, run_in_portions
+from streamderain.inference.running import derain, portions_for
 from streamderain.models import ModelInfo
 
 
@@ -191,7 +191,7 @@ LIMITED = """
     import resource, sys
     import numpy as np
     from streamderain.inference.create import create_backend
-    from streamderain.inference.derainer import derain, portions_for
+    from streamderain.inference.running import derain, portions_for
 
     count, height, width, spare = map(int, sys.argv[2:])
     with create_backend("video-s", "cpu", sys.argv[1]) as backend:

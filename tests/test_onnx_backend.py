@@ -12,9 +12,9 @@ from streamderain import metrics
 from streamderain.errors import ModelError, ModelMemoryError, UsageError
 from streamderain.inference.backend import NullBackend
 from streamderain.inference.create import create_backend
-from streamderain.inference.derainer import derain
 from streamderain.inference.onnx import OnnxBackend, PlanesSession, session_options
 from streamderain.inference.prior import no_prior
+from streamderain.inference.running import derain
 from streamderain.models import available_models, resolve_model
 from streamderain.rain.streaks import RainConfig, RainField
 from tests.coded import coded

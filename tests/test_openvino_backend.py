@@ -51,9 +51,9 @@ def test_frames_that_run_side_by_side_come_out_as_each_alone_and_in_order(count,
         kept = together.copy()
         backend.run(given[::-1])
         assert np.array_equal(together, kept)
-        assert len(backend._network._queues) == 1
+        assert len(backend._network._side_by_side) == 1
         backend.close()
-        assert not backend._network._queues
+        assert not backend._network._side_by_side
         with pytest.raises(ModelError, match="was closed"):
             backend.run(given)
 

@@ -15,13 +15,14 @@ from streamderain.conversion import from_planes, from_rgb, planes_of
 from streamderain.errors import ModelMemoryError
 from streamderain.frame import Colour, Planes, pixels_of
 from streamderain.inference.backend import NullBackend, takes_planes
-from streamderain.inference.derainer import Derainer, derain, derain_coded
+from streamderain.inference.derainer import Derainer
 from streamderain.inference.exposure import as_bright_as
 from streamderain.inference.gauge import RainGauge
 from streamderain.inference.grey import is_grey
 from streamderain.inference.past import TemporalPrior
 from streamderain.inference.pictures import put
 from streamderain.inference.prior import Prior
+from streamderain.inference.running import derain, derain_coded
 from streamderain.readers.scene import SceneReader
 from streamderain.readers.span import SpanReader
 from streamderain.readers.video import VideoFileReader

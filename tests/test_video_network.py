@@ -10,8 +10,9 @@ pytest.importorskip("onnxscript")
 from streamderain.errors import ConfigError  # noqa: E402
 from streamderain.inference.backend import VIDEO  # noqa: E402
 from streamderain.inference.create import create_backend  # noqa: E402
-from streamderain.inference.derainer import Derainer, derain  # noqa: E402
+from streamderain.inference.derainer import Derainer  # noqa: E402
 from streamderain.inference.prior import Prior  # noqa: E402
+from streamderain.inference.running import derain  # noqa: E402
 from streamderain.models import ModelInfo  # noqa: E402
 from streamderain.networks import attention, registry, video  # noqa: E402
 from streamderain.networks.count import macs_per_pixel  # noqa: E402

@@ -18,8 +18,8 @@ from streamderain.defaults import VIDEO_MODEL
 from streamderain.frame import Pixels, pixels_of
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain_coded
 from streamderain.inference.remembering import MAX_LOOKAHEAD
+from streamderain.inference.running import derain_coded
 from streamderain.rain.conditions import Condition, Fog, Infrared, Lamp, Night, Sensor
 from streamderain.readers.scene import SceneReader
 from streamderain.scene.view import REFERENCE_SIZE, View

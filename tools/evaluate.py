@@ -24,8 +24,8 @@ from streamderain import metrics
 from streamderain.errors import InputError, ModelError, UsageError
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
-from streamderain.inference.derainer import derain
 from streamderain.inference.openvino import OpenVinoBackend
+from streamderain.inference.running import derain
 from streamderain.models import PLANES, Score, resolve_model, sha256_of
 from streamderain.readers.pictures import read_picture
 from tools.ending import ends_in_a_sentence

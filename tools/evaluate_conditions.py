@@ -35,10 +35,10 @@ from streamderain.errors import InputError, UsageError
 from streamderain.frame import Pixels, pixels_of
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain_coded
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.past import SPAN
 from streamderain.inference.remembering import MAX_LOOKAHEAD
+from streamderain.inference.running import derain_coded
 from streamderain.models import sha256_of
 from streamderain.rain.conditions import Night
 from streamderain.rain.drawn import CONDITIONS

@@ -31,8 +31,8 @@ from streamderain.errors import InputError, UsageError
 from streamderain.frame import Pixels, pixels_of
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain_coded
 from streamderain.inference.past import TemporalPrior
+from streamderain.inference.running import derain_coded
 from streamderain.models import NULL
 from streamderain.rain.simulate import PRESETS, RainLook, RainSimulator
 from streamderain.readers.video import VideoFileReader

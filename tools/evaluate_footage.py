@@ -32,10 +32,10 @@ from streamderain.errors import InputError, UsageError
 from streamderain.frame import Colour, Frame, Picture, Pixels, pixels_of
 from streamderain.inference.backend import VIDEO, Backend, takes_planes
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain_coded
 from streamderain.inference.past import SPAN
 from streamderain.inference.prior import Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
+from streamderain.inference.running import derain_coded
 from streamderain.rain.simulate import PRESETS, RainSimulator
 from streamderain.readers.video import VideoFileReader
 from tools.ending import ends_in_a_sentence

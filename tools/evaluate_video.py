@@ -24,9 +24,9 @@ from streamderain import metrics
 from streamderain.frame import Pixels, pixels_of
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS
-from streamderain.inference.derainer import derain_coded
 from streamderain.inference.past import SPAN
 from streamderain.inference.remembering import MAX_LOOKAHEAD
+from streamderain.inference.running import derain_coded
 from streamderain.models import sha256_of
 from streamderain.rain.streaks import RainField, random_config
 from tools.clips import MOTIONS, Clip, camera_path, draw_clip, random_movers

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streamderain import metrics
 from streamderain.errors import InputError, UsageError
 from streamderain.inference.create import BACKENDS, create_backend
-from streamderain.inference.derainer import derain
+from streamderain.inference.running import derain
 from tools.ending import ends_in_a_sentence
 from tools.figures import check_suffix, panel, picture_and_truth, save
 

@@ -19,7 +19,7 @@ from streamderain.frame import Pixels
 from streamderain.hardware import cpu_name
 from streamderain.inference.backend import Backend
 from streamderain.inference.create import BACKENDS, create_backend
-from streamderain.inference.derainer import derain
+from streamderain.inference.running import derain
 from streamderain.models import ModelCard, available_models
 from streamderain.readers.scene import SceneReader
 from tools.ending import ends_in_a_sentence

@@ -22,9 +22,9 @@ from streamderain import metrics
 from streamderain.errors import InputError
 from streamderain.frame import Pixels
 from streamderain.inference.backend import Backend
-from streamderain.inference.derainer import derain
 from streamderain.inference.past import TemporalPrior
 from streamderain.inference.prior import Prior
+from streamderain.inference.running import derain
 from streamderain.readers.scene import SceneReader
 from tools.clips import MOTIONS, Clip
 from tools.ending import ends_in_a_sentence

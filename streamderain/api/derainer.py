@@ -17,11 +17,11 @@ from streamderain.errors import UsageError
 from streamderain.frame import Frame, Picture, Pixels, pixels_of, size_of
 from streamderain.inference.backend import PICTURE, wants_rgb
 from streamderain.inference.create import create_backend
-from streamderain.inference.derainer import batch_for, derain_coded
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import RainWatch
 from streamderain.inference.past import TemporalPrior
 from streamderain.inference.prior import Prior
+from streamderain.inference.running import batch_for, derain_coded
 from streamderain.models import NULL
 
 __all__ = ["DerainStream", "Derainer", "PixelFormat"]
@@ -188,7 +188,7 @@ class Derainer(ClosesAtExit):
         Args:
             pictures: RGB, C-contiguous, whatever the order of colours is elsewhere, or planes.
             priors: what the past says of each, of its kind; see
-                :func:`streamderain.inference.derainer.derain_coded`.
+                :func:`streamderain.inference.running.derain_coded`.
 
         Returns:
             uint8 H×W×3 RGB for each, none of them one of ``pictures``.

@@ -20,7 +20,7 @@ from streamderain.closing import ClosesAtExit
 from streamderain.config import CameraDefaults, RunConfig
 from streamderain.frame import Frame, SourceFormat, copy_of
 from streamderain.inference.backend import Backend
-from streamderain.inference.derainer import derain_coded
+from streamderain.inference.running import derain_coded
 from streamderain.live.camera import CameraWorker
 from streamderain.live.engine import Engine, Run
 from streamderain.live.exchange import Exchange

@@ -13,12 +13,12 @@ from streamderain.bench.footage import Footage
 from streamderain.bench.measuring import measure
 from streamderain.frame import Frame, Picture
 from streamderain.inference.backend import VIDEO, Backend, takes_apart, takes_planes
-from streamderain.inference.derainer import derain_coded, in_rgb, run_stacked, stacked
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
 from streamderain.inference.past import SPAN
 from streamderain.inference.prior import Prior
 from streamderain.inference.remembering import MAX_LOOKAHEAD, remembered
+from streamderain.inference.running import derain_coded, in_rgb, run_stacked, stacked
 from streamderain.models import NULL
 from streamderain.readers.video import VideoFileReader
 

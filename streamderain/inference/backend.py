@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeGuard
 
 import numpy as np
@@ -19,9 +19,11 @@ __all__ = [
     "Backend",
     "Frames",
     "NullBackend",
+    "StartsAhead",
     "TakesApart",
     "TakesPlanes",
     "planes_sha256_of",
+    "starts_ahead",
     "takes_apart",
     "takes_planes",
     "wants_rgb",
@@ -137,6 +139,35 @@ class TakesPlanes(Backend, Protocol):
 def takes_planes(backend: Backend) -> TypeGuard[TakesPlanes]:
     """Say whether a backend is faster where pictures are not converted to RGB."""
     return bool(getattr(backend, "takes_planes", False))
+
+
+class StartsAhead(Backend, Protocol):
+    """A backend that can begin a batch while the one before is under way.
+
+    What each of these returns waits for what the ``run`` of its name returns, and raises what that
+    raises. All of them are for one thread, which need not wait for what it no longer wants.
+    """
+
+    def start(self, frames: Frames) -> Callable[[], Frames]:
+        """Begin what :meth:`~Backend.run` does."""
+        ...
+
+    def start_apart(
+        self, pictures: Sequence[Pixels], priors: Sequence[Prior] | None
+    ) -> Callable[[], Frames]:
+        """Begin what :meth:`~TakesApart.run_apart` does, where it is there."""
+        ...
+
+    def start_planes(
+        self, pictures: Sequence[Planes], priors: Sequence[Prior] | None
+    ) -> Callable[[], list[Planes]]:
+        """Begin what :meth:`~TakesPlanes.run_planes` does, where it is there."""
+        ...
+
+
+def starts_ahead(backend: Backend) -> TypeGuard[StartsAhead]:
+    """Say whether a backend is faster where the next batch begins before one is done."""
+    return bool(getattr(backend, "starts_ahead", False))
 
 
 def planes_sha256_of(backend: Backend) -> str | None:

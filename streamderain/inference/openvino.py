@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -38,7 +38,8 @@ class OpenVinoBackend(ClosesAtExit):
     Several frames are run side by side, a core each: then no core waits for another at every layer,
     which matters where decoding and encoding want the cores as well. Measured at 720p on two cores,
     one of them also busy with something else: 75 ms a frame, where two cores for one frame at a
-    time take 101.
+    time take 101. A batch that is started before the one before it is done takes each core as that
+    has no more frame for it.
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; with a path.
@@ -74,6 +75,7 @@ class OpenVinoBackend(ClosesAtExit):
         )
         self.takes_planes = self._planes is not None
         self.lanes = self._network.lanes
+        self.starts_ahead = self.lanes > 1
         shown = "int8" if is_int8(info) else precision
         self.runtime = f"OpenVINO {self._library.__version__.split('-')[0]}, {shown}"
 
@@ -84,17 +86,7 @@ class OpenVinoBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: the model refused the size, or it was closed.
         """
-        packing = self._packing
-        feed: PlainFeed | PlacesFeed
-        if packing is None or not frames.size:
-            feed = PlainFeed(self._library, frames)
-        elif self.inputs == PICTURE:
-            feed = PlacesFeed(packing, list(frames))
-        else:
-            pictures, priors = zip(*map(_apart, frames), strict=True)
-            feed = PlacesFeed(packing, pictures, priors)
-        self._network.run(feed, frames.shape)
-        return feed.result
+        return self.start(frames)()
 
     def run_apart(self, pictures: Sequence[Pixels], priors: Sequence[Prior] | None) -> Frames:
         """Do the same with frames and priors that nobody has stacked; see :attr:`takes_apart`.
@@ -103,10 +95,7 @@ class OpenVinoBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: the model refused the size, or it was closed.
         """
-        assert self._packing is not None, "this graph takes frames that are stacked"
-        feed = PlacesFeed(self._packing, pictures, priors)
-        self._network.run(feed, (len(pictures), *pictures[0].shape[:2], self.inputs))
-        return feed.result
+        return self.start_apart(pictures, priors)()
 
     def run_planes(
         self, pictures: Sequence[Planes], priors: Sequence[Prior] | None
@@ -117,18 +106,56 @@ class OpenVinoBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: the model refused the size, or it was closed.
         """
+        return self.start_planes(pictures, priors)()
+
+    def start(self, frames: Frames) -> Callable[[], Frames]:
+        """Begin what :meth:`run` does (:class:`~streamderain.inference.backend.StartsAhead`)."""
+        packing = self._packing
+        feed: PlainFeed | PlacesFeed
+        if packing is None or not frames.size:
+            feed = PlainFeed(self._library, frames)
+        elif self.inputs == PICTURE:
+            feed = PlacesFeed(packing, list(frames))
+        else:
+            pictures, priors = zip(*map(_apart, frames), strict=True)
+            feed = PlacesFeed(packing, pictures, priors)
+        return _begun(self._network, feed, frames.shape)
+
+    def start_apart(
+        self, pictures: Sequence[Pixels], priors: Sequence[Prior] | None
+    ) -> Callable[[], Frames]:
+        """Begin what :meth:`run_apart` does."""
+        assert self._packing is not None, "this graph takes frames that are stacked"
+        feed = PlacesFeed(self._packing, pictures, priors)
+        shape = len(pictures), *pictures[0].shape[:2], self.inputs
+        return _begun(self._network, feed, shape)
+
+    def start_planes(
+        self, pictures: Sequence[Planes], priors: Sequence[Prior] | None
+    ) -> Callable[[], list[Planes]]:
+        """Begin what :meth:`run_planes` does."""
         assert self._planes is not None, "this network takes RGB"
         packing = self._planes.signature.packing
         assert packing is not None
         feed = PlanesFeed(packing, pictures, priors)
-        self._planes.run(feed, (len(pictures), *pictures[0].size, self.inputs))
-        return feed.result
+        return _begun(self._planes, feed, (len(pictures), *pictures[0].size, self.inputs))
 
     def close(self) -> None:
         """Let go of the network and its memory."""
         self._network.close()
         if self._planes is not None:
             self._planes.close()
+
+
+def _begun(network: OpenVinoNetwork, feed: Any, shape: tuple[int, ...]) -> Callable[[], Any]:
+    """Begin with a feed; what is returned waits and gives what came out of it."""
+    finish = network.start(feed, shape)
+
+    def result() -> Any:
+        finish()
+        return feed.result
+
+    return result
 
 
 def has_openvino() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from streamderain.errors import ModelError
@@ -12,6 +13,7 @@ from streamderain.hardware import cpu_name, features_here
 from streamderain.inference.cache import BlobCache, cache_folder, key_of
 from streamderain.inference.graphs import failed, one_line, other_size, usable_cores
 from streamderain.inference.openvino_ends import Feed, Signature, cut, signature_of
+from streamderain.inference.openvino_lanes import Lanes
 from streamderain.inference.tiling import lanes_for
 from streamderain.models import ModelInfo, sha256_of
 
@@ -65,15 +67,19 @@ class OpenVinoNetwork:
         self._any_shape: Any = None
         self._last: Shapes = ()
         self._compiled: OrderedDict[Shapes, Any] = OrderedDict()
-        self._queues: OrderedDict[Shapes, Any] = OrderedDict()
+        self._side_by_side: OrderedDict[Shapes, Lanes] = OrderedDict()
         self._last_of_many: Shapes = ()
 
-    def run(self, feed: Feed, shape: tuple[int, ...]) -> None:
-        """Run frames through the network; they have what came out then.
+    def start(self, feed: Feed, shape: tuple[int, ...]) -> Callable[[], None]:
+        """Begin to run frames through the network.
 
         Args:
             feed: the frames.
             shape: N, height, width and channels of them.
+
+        Returns:
+            What waits until they have what came out, and raises what is said here. Where frames
+            run side by side, others may be begun before; else they are through already.
 
         Raises:
             ModelMemoryError: memory ran out.
@@ -82,52 +88,61 @@ class OpenVinoNetwork:
         if self._core is None:
             raise ModelError(f"the model {self._info.name} was closed")
         count, height, width = shape[:3]
-        try:
+        with self._told(shape):
             lanes = lanes_for(self.lanes, height, width, self._info.bytes_per_pixel)
             # Fewer than there are lanes would leave cores idle.
             if 1 < lanes <= count and self._comes_again(tuple(feed.shapes(1))):
-                self._run_side_by_side(feed, lanes)
-            else:
-                request = self._request(tuple(feed.shapes(count)))
-                feed.fill(request, 0, count)
-                request.infer()
-                feed.take(request, 0, count)
-            if feed.refused is not None and 0 in feed.refused and count:
-                raise MemoryError  # that is what it gives where memory ran out
+                side_by_side = self._lanes(tuple(feed.shapes(1)), lanes)
+                run = side_by_side.begin(feed)
+
+                def finish() -> None:
+                    with self._told(shape):
+                        side_by_side.end(run)
+                        self._check(feed, shape)
+
+                return finish
+            request = self._request(tuple(feed.shapes(count)))
+            feed.fill(request, 0, count)
+            request.infer()
+            feed.take(request, 0, count)
+            self._check(feed, shape)
+        return lambda: None
+
+    @contextlib.contextmanager
+    def _told(self, shape: tuple[int, ...]) -> Iterator[None]:
+        """Say in our words what OpenVINO says."""
+        try:
+            yield
         except (RuntimeError, MemoryError) as error:
             self._forget()  # with the memory that it got
             raise failed(self._info.name, shape, error) from error
-        if feed.refused is not None:
-            raise other_size(self._info.name, shape, feed.refused)
+
+    def _check(self, feed: Feed, shape: tuple[int, ...]) -> None:
+        """Refuse what came out where it was of another size."""
+        if feed.refused is None:
+            return
+        if 0 in feed.refused and shape[0]:
+            raise MemoryError  # that is what it gives where memory ran out
+        raise other_size(self._info.name, shape, feed.refused)
 
     def _comes_again(self, shapes: Shapes) -> bool:
         """Say whether frames of a shape are worth what compiling for them costs."""
-        again = shapes in self._queues or shapes == self._last_of_many or not self._last_of_many
+        again = (
+            shapes in self._side_by_side or shapes == self._last_of_many or not self._last_of_many
+        )
         self._last_of_many = shapes
         return again
 
-    def _run_side_by_side(self, feed: Feed, lanes: int) -> None:
-        """Run each frame by itself, as many at a time as there are lanes."""
-        queue = self._queue(tuple(feed.shapes(1)), lanes)
-        queue.set_callback(lambda request, index: feed.take(request, index, 1))
-        for index in range(feed.count):
-            request = queue[queue.get_idle_request_id()]  # the one that is started next
-            feed.fill(request, index, 1)
-            queue.start_async(userdata=index)
-        queue.wait_all()
-
-    def _queue(self, shapes: Shapes, lanes: int) -> Any:
+    def _lanes(self, shapes: Shapes, lanes: int) -> Lanes:
         """Return what runs frames of a shape side by side."""
-        if shapes in self._queues:
-            self._queues.move_to_end(shapes)
-            return self._queues[shapes]
-        while len(self._queues) >= SHAPES_KEPT:
-            self._queues.popitem(last=False)
+        if shapes in self._side_by_side:
+            self._side_by_side.move_to_end(shapes)
+            return self._side_by_side[shapes]
+        while len(self._side_by_side) >= SHAPES_KEPT:
+            self._side_by_side.popitem(last=False)
         options = {**self._options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
-        network = self._compile(shapes, options)
-        # One more than run at a time: its frame is packed while they do.
-        self._queues[shapes] = self._library.AsyncInferQueue(network, lanes + 1)
-        return self._queues[shapes]
+        made = self._side_by_side[shapes] = Lanes(self._compile(shapes, options), lanes)
+        return made
 
     def _request(self, shapes: Shapes) -> Any:
         """Return what runs frames of that shape; from the second of them on, compiled for it."""
@@ -203,5 +218,5 @@ class OpenVinoNetwork:
     def _forget(self) -> None:
         self._any_shape, self._last = None, ()
         self._compiled.clear()
-        self._queues.clear()
+        self._side_by_side.clear()
         self._last_of_many = ()

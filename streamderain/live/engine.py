@@ -19,10 +19,10 @@ from streamderain.errors import ModelError, StreamderainError
 from streamderain.frame import Picture, Planes, size_of
 from streamderain.inference.backend import VIDEO, Backend, wants_rgb
 from streamderain.inference.cost import CostModel
-from streamderain.inference.derainer import batch_for, derain_coded, portions_for
 from streamderain.inference.graphs import usable_cores
 from streamderain.inference.memory import Portions
 from streamderain.inference.prior import Prior
+from streamderain.inference.running import batch_for, derain_coded, portions_for
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import Ticket
