@@ -49,20 +49,21 @@ def rain_density(
     channel = 0 if isinstance(pictures[0], Planes) else 1
     greens = np.stack(
         [
-            (sampled(picture) if levels is None else levels)[..., channel]
+            (sampled(picture) if levels is None else levels)[channel]
             for picture, levels in zip(pictures, known, strict=True)
         ]
     ).astype(np.uint8)
     lowest, third = ranked(list(greens), (0, 2))
     # A quarter of the places that stand have their first and third of nine values within 0.55
     # standard deviations, rain or not.
-    noise = float(np.percentile(third - lowest, 25)) / 0.55
+    apart = np.sort(third - lowest, axis=None)
+    noise = float(apart[len(apart) // 4]) / 0.55
     flash = max(FLASH * contrast_of(pictures[0]), NOISES * noise)
     before, now, after = greens[:-2], greens[1:-1], greens[2:]
     up = cv2.min(cv2.subtract(now, before), cv2.subtract(now, after)) > flash
     down = cv2.min(cv2.subtract(before, now), cv2.subtract(after, now)) > flash
-    share = float(up.mean())
-    return share - min(float(down.mean()), share / 2)
+    share, dark = (np.count_nonzero(flashes) / up.size for flashes in (up, down))
+    return share - min(dark, share / 2)
 
 
 def ranks_for(count: int, density: float = 0.0) -> tuple[int, int, int]:

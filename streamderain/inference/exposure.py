@@ -7,6 +7,7 @@ such a change off, frames long, and a motion detector behind them saw motion whe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -29,13 +30,23 @@ AGREED = 0.75
 
 
 def sampled(picture: Picture) -> NDArray[np.int16]:
-    """Return a picture's channels at places that are spread over it: h×w×3."""
-    rows, columns = (np.linspace(0, n - 1, PARTS * SAMPLES).astype(int) for n in size_of(picture))
+    """Return a picture's channels at places that are spread over it: 3×h×w."""
+    rows, columns = _places(size_of(picture))
+    found = np.empty((3, *np.broadcast_shapes(rows.shape, columns.shape)), np.int16)
     if not isinstance(picture, Planes):
-        return np.asarray(picture[rows[:, None], columns], np.int16)
-    coarse = rows[:, None] // 2, columns // 2
-    channels = [picture.luma[rows[:, None], columns], *(part[coarse] for part in picture.chroma)]
-    return np.stack(channels, axis=2).astype(np.int16)
+        found[...] = picture[rows, columns].transpose(2, 0, 1)
+        return found
+    found[0] = picture.luma[rows, columns]
+    for into, part in zip(found[1:], picture.chroma, strict=True):
+        into[...] = part[rows // 2, columns // 2]
+    return found
+
+
+@lru_cache(maxsize=16)
+def _places(size: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows, in a column, and the columns of the places that are looked at."""
+    rows, columns = (np.linspace(0, n - 1, PARTS * SAMPLES).astype(np.intp) for n in size)
+    return rows[:, None], columns
 
 
 def as_bright_as(
@@ -53,43 +64,54 @@ def as_bright_as(
             bright already.
         samples: of each other one, from :func:`sampled`, where they are known.
     """
-    seen, contrast = sampled(frame), contrast_of(frame)
+    if not others:
+        return []
+    contrast = contrast_of(frame)
     known = samples or [None] * len(others)
-    found = []
-    for other, levels in zip(others, known, strict=True):
-        apart = seen - (sampled(other) if levels is None else levels)
-        # Nearly every frame is as bright as the last ones, and counting is quicker than sorting.
-        shift = _shift(apart, contrast) if _may_have_changed(apart, contrast) else None
-        found.append(other if shift is None else _shifted(other, shift))
+    there = [
+        sampled(other) if levels is None else levels
+        for other, levels in zip(others, known, strict=True)
+    ]
+    apart = sampled(frame) - np.stack(there)
+    found = list(others)
+    for index in map(int, np.flatnonzero(_may_have_changed(apart, contrast))):
+        shift = _shift(apart[index], contrast)
+        if shift is not None:
+            found[index] = _shifted(others[index], shift)
     return found
 
 
-def _may_have_changed(apart: NDArray[np.int16], contrast: float) -> bool:
-    """Say whether the middle of any channel's differences is as far off as :data:`LEAST`."""
-    channels = apart.reshape(-1, 3)
-    half, least = len(channels) // 2, int(np.ceil(LEAST * contrast))
-    return any(
-        np.count_nonzero(beyond[:, channel]) >= half
-        for beyond in (channels >= least, channels <= -least)
-        for channel in range(3)
-    )
+def _may_have_changed(apart: NDArray[np.int16], contrast: float) -> NDArray[np.bool_]:
+    """Say of which pictures the middle of any channel's differences is as far off as LEAST.
+
+    Nearly every frame is as bright as the last ones, and counting is quicker than sorting.
+
+    Args:
+        apart: differences of each, N×3×h×w.
+        contrast: levels for each of RGB's.
+    """
+    channels = apart.reshape(*apart.shape[:2], -1)
+    half, least = channels.shape[2] // 2, int(np.ceil(LEAST * contrast))
+    beyond = [np.count_nonzero(far, axis=2) for far in (channels >= least, channels <= -least)]
+    return np.asarray((np.stack(beyond) >= half).any(axis=(0, 2)))
 
 
 def _shift(apart: NDArray[np.int16], contrast: float) -> NDArray[np.float64] | None:
     """Return by how many levels each channel has changed; None where it has not.
 
     Args:
-        apart: differences at the places that are looked at, as many down as across.
+        apart: differences at the places that are looked at, 3×h×w.
         contrast: levels for each of RGB's.
     """
-    channels = np.ascontiguousarray(apart.reshape(-1, 3).T)
+    channels = apart.reshape(3, -1)
     # A partition is slow where most are equal, as before a camera that stands.
     shift = np.sort(channels, axis=1)[:, channels.shape[1] // 2]
     if not LEAST * contrast <= np.abs(shift).max() <= MOST * contrast:
         return None
-    parts = np.median(apart.reshape(PARTS, SAMPLES, PARTS, SAMPLES, 3), axis=(1, 3))
+    parts = np.median(apart.reshape(3, PARTS, SAMPLES, PARTS, SAMPLES), axis=(2, 4))
+    of_all = shift[:, None, None]
     # What is dark changes less than what is bright.
-    agree = (np.abs(parts - shift) <= LEAST * contrast + np.abs(shift) / 2).all(axis=2)
+    agree = (np.abs(parts - of_all) <= LEAST * contrast + np.abs(of_all) / 2).all(axis=0)
     return shift.astype(np.float64) if agree.mean() >= AGREED else None
 
 

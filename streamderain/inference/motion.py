@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 
 import cv2
 import numpy as np
@@ -157,11 +157,16 @@ def changed(before: Luma, now: Luma, movement: Movement) -> float:
 def _coarse(before: Luma, now: Luma, gain: np.float32) -> tuple[float, float]:
     """Return the shift by phase correlation, in pixels of the fine pictures."""
     height, width = now.coarse.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    window = _hanning(height, width)
     # The window is laid over the arguments themselves where they need no padding.
     (right, down), _ = cv2.phaseCorrelate(gain * before.coarse, now.coarse.copy(), window)
     ratio = now.small.shape[1] / width
     return round(down * ratio, 1), round(right * ratio, 1)
+
+
+@lru_cache(maxsize=16)
+def _hanning(height: int, width: int) -> cv2.typing.MatLike:
+    return cv2.createHanningWindow((width, height), cv2.CV_32F)
 
 
 def _refine(
