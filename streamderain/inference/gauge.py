@@ -10,7 +10,7 @@ them into a score.
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -89,18 +89,8 @@ def cut_patches(picture: Picture) -> Patches:
     step = max(1, round(float(np.sqrt(frame.shape[0] * frame.shape[1] / USUAL))))
     if step > MOST_AVERAGED:  # half of its rows and columns are as good, and less to read
         frame, step = frame[:: step // 2, :: step // 2], 2
-    side = PATCH + 2 * MARGIN
-    tall, wide = (min(side, max(1, length // step)) for length in frame.shape[:2])
-    rows = min(ROWS, max(1, frame.shape[0] // (tall * step)))
-    columns = min(COLUMNS, max(1, frame.shape[1] // (wide * step)))
-    down, right = (
-        min(length, reach * step) for length, reach in zip(frame.shape, (tall, wide), strict=False)
-    )
-    cut = [
-        frame[top : top + down, left : left + right]
-        for top in np.linspace(0, frame.shape[0] - down, rows).astype(int)
-        for left in np.linspace(0, frame.shape[1] - right, columns).astype(int)
-    ]
+    (tall, wide), places = _grid(frame.shape[:2], step)
+    cut = [frame[place] for place in places]
     grey = np.concatenate(cut)
     if grey.ndim == 3:
         grey = np.asarray(cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -108,6 +98,24 @@ def cut_patches(picture: Picture) -> Patches:
         size = wide, tall * len(cut)
         grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
     return in_full(grey, contrast_of(picture)).reshape(len(cut), tall, wide)
+
+
+@lru_cache(maxsize=16)
+def _grid(size: tuple[int, int], step: int) -> tuple[tuple[int, int], list[tuple[slice, slice]]]:
+    """Return how tall and wide patches are, and where each is in a picture, ``step`` times that."""
+    side = PATCH + 2 * MARGIN
+    tall, wide = (min(side, max(1, length // step)) for length in size)
+    rows, columns = (
+        min(ROWS, max(1, size[0] // (tall * step))),
+        min(COLUMNS, max(1, size[1] // (wide * step))),
+    )
+    down, right = min(size[0], tall * step), min(size[1], wide * step)
+    tops, lefts = (
+        np.linspace(0, rest, count).astype(int).tolist()
+        for rest, count in ((size[0] - down, rows), (size[1] - right, columns))
+    )
+    places = [(slice(top, top + down), slice(left, left + right)) for top in tops for left in lefts]
+    return (tall, wide), places
 
 
 def shift_between(before: Patches, now: Patches) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.frame import Picture
-from streamderain.inference.pictures import contrast_of, in_full, luma_of
+from streamderain.inference.pictures import contrast_of, in_full, luma_of, median_of
 
 __all__ = ["Luma", "Movement", "changed", "measure", "prepare"]
 
@@ -129,8 +129,8 @@ def measure(before: Luma, now: Luma, guess: tuple[float, float] = (0.0, 0.0)) ->
 
 def _gain(before: Luma, now: Luma) -> np.float32:
     """Return what makes a picture as bright as another: a change of light is no movement."""
-    there, here = (float(np.median(luma.fine[::8, ::8])) + 1 for luma in (before, now))
-    gain = np.float32(np.clip(here / there, 0.25, 4.0))
+    there, here = (median_of(luma.fine[::8, ::8]) + 1 for luma in (before, now))
+    gain = np.float32(_within(here / there, 0.25, 4.0))
     return np.float32(1) if abs(gain - 1) < LIT else gain
 
 
@@ -197,13 +197,17 @@ def _refine(
         if determinant <= 1e-3 * (a + c) ** 2 / 4 or a + c < len(rest):
             break  # nothing, or edges in one direction only, to hold on to
         step = (
-            float(np.clip((c * p - b * q) / determinant, -1.5, 1.5)),
-            float(np.clip((a * q - b * p) / determinant, -1.5, 1.5)),
+            _within((c * p - b * q) / determinant, -1.5, 1.5),
+            _within((a * q - b * p) / determinant, -1.5, 1.5),
         )
         down, right = down + step[0], right + step[1]
         if max(map(abs, step)) < ENOUGH:
             return down, right, cost
     return best
+
+
+def _within(value: float, least: float, most: float) -> float:
+    return min(max(value, least), most)
 
 
 def _product(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

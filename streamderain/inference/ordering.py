@@ -7,6 +7,7 @@ rows of bytes, which the processor does 32 or 64 at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -96,7 +97,7 @@ def ranked(
     plan = comparators(len(pictures), tuple(ranks))
     shape = pictures[0].shape
     result = list(out) if out is not None else [np.empty(shape, np.uint8) for _ in ranks]
-    rows = max(1, BLOCK_BYTES // max(1, int(np.prod(shape[1:]))))
+    rows = max(1, BLOCK_BYTES // max(1, math.prod(shape[1:])))
     work = _lanes(len(pictures) + 1, (rows, *shape[1:]))
     for top in range(0, shape[0], rows):
         part = slice(top, min(top + rows, shape[0]))
@@ -126,8 +127,9 @@ def ranked(
 
 def _lanes(count: int, shape: tuple[int, ...]) -> list[Bytes]:
     """Return arrays that begin with a cache line each."""
-    size = -(-int(np.prod(shape)) // LINE) * LINE
+    used = math.prod(shape)
+    size = -(-used // LINE) * LINE
     memory = np.empty(count * size + LINE, np.uint8)
     begin = -memory.ctypes.data % LINE
     each = memory[begin : begin + count * size].reshape(count, size)
-    return [lane[: int(np.prod(shape))].reshape(shape) for lane in each]
+    return [lane[:used].reshape(shape) for lane in each]

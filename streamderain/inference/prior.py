@@ -27,6 +27,7 @@ from streamderain.inference.pictures import (
     bytes_of,
     contrast_of,
     luma_part,
+    median_of,
     picture_of,
     put,
 )
@@ -205,7 +206,7 @@ def _around(reliability: Bytes, above: Bytes, contrast: float) -> Bytes:
         side = max(NEAR, round(width * AROUND / 4) | 1)
         doubtful = cv2.multiply(_quarter(_whole_blocks(reliability)), same, scale=1 / 255)
         sure = cv2.blur(doubtful, (side, side), borderType=cv2.BORDER_REPLICATE)
-        usual = float(np.median(sure[::4, ::4]))
+        usual = median_of(np.asarray(sure, np.uint8)[::4, ::4])
         sure = cv2.LUT(sure, 255 - _falling(usual - MOVING, usual - MOVING / 3))
         share = np.asarray(cv2.min(sure, same), np.uint8)
     size = 4 * share.shape[1], 4 * share.shape[0]
