@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamderain.errors import ModelMemoryError
 from streamderain.frame import Frame
 from streamderain.inference.backend import NullBackend
 from streamderain.inference.derainer import Derainer
@@ -31,6 +32,37 @@ class Darkener:
         return frames - 1
 
 
+class Ahead(Darkener):
+    """One that begins a batch before the one ahead of it is done; it notes the order of things.
+
+    Args:
+        fits: frames that it has memory for at once.
+    """
+
+    starts_ahead = True
+
+    def __init__(self, fits=100):
+        super().__init__()
+        self.log, self.fits = [], fits
+
+    def start(self, frames):
+        number = sum(what == "start" for what, _ in self.log)
+        self.log.append(("start", number))
+        if len(frames) > 2 * self.fits:
+            raise ModelMemoryError("there is no memory to begin")
+
+        def finish():
+            self.log.append(("finish", number))
+            return self.run(frames)
+
+        return finish
+
+    def run(self, frames):
+        if len(frames) > self.fits:
+            raise ModelMemoryError("there is no memory")
+        return super().run(frames)
+
+
 def frame(index, *, size=(4, 6), corrupt=False):
     pixels = np.full((*size, 3), 100, np.uint8)
     return Frame("cam", 0, index, index, Fraction(1, 25), pixels, corrupt=corrupt)
@@ -43,6 +75,38 @@ def test_consecutive_frames_go_through_in_batches_and_the_rest_at_the_end():
     assert [item.index for item in out] == list(range(10))
     assert all(item.derained and item.model == "darkener" for item in out)
     assert all((item.pixels == 99).all() for item in out)
+
+
+def test_the_next_batch_begins_before_one_is_done_where_the_backend_can():
+    backend = Ahead()
+    given = []
+
+    def frames():
+        for index in range(6):
+            given.append(index)
+            yield frame(index, corrupt=index == 3)
+
+    cleaned = Derainer(backend, batch=2).process(frames())
+    first = next(cleaned)
+    assert (first.index, given[-1]) == (0, 3)  # two batches were taken before one was given
+    out = [first, *cleaned]
+    assert [item.index for item in out] == list(range(6))
+    assert [item.derained for item in out] == [True, True, True, False, True, True]
+    assert all((item.pixels == 99).all() for item in out if item.derained)
+    assert backend.log == [
+        ("start", 0), ("start", 1), ("finish", 0), ("start", 2), ("finish", 1), ("finish", 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fits", [3, 1])  # it fails at the end, or to begin with
+def test_what_memory_does_not_suffice_for_runs_in_portions_and_is_begun_no_more(fits):
+    backend = Ahead(fits)
+    frames = [frame(index, size=(96, 200)) for index in range(12)]
+    out = list(Derainer(backend, batch=4).process(frames))
+    assert [item.index for item in out] == list(range(12))
+    assert all(item.derained and (item.pixels == 99).all() for item in out)
+    assert {shape[0] for shape in backend.batches} <= {1, 2}
+    assert len([what for what, _ in backend.log if what == "start"]) <= 2
 
 
 def test_a_corrupt_frame_passes_as_it_came_and_keeps_its_place():

@@ -9,6 +9,7 @@ pytest.importorskip("openvino")
 
 from streamderain.errors import ModelError, UsageError
 from streamderain.inference import tiling
+from streamderain.inference.backend import starts_ahead
 from streamderain.inference.create import create_backend
 from streamderain.inference.onnx import OnnxBackend
 from streamderain.inference.openvino import OpenVinoBackend
@@ -58,9 +59,28 @@ def test_frames_that_run_side_by_side_come_out_as_each_alone_and_in_order(count,
             backend.run(given)
 
 
+@pytest.mark.parametrize("name", ["attention-s", "video-s"])
+def test_a_batch_that_begins_before_one_is_done_changes_neither(name, monkeypatch):
+    monkeypatch.setattr(tiling, "SMALL", 0)
+    with OpenVinoBackend(resolve_model(name), threads=2, precision="f32") as backend:
+        batches = [frames((count, 33, 48), backend.inputs, count) for count in (3, 4, 2, 5)]
+        backend.run(batches[0])  # compiled for this shape
+        expected = [backend.run(batch) for batch in batches]
+        begun = [backend.start(batch) for batch in batches]
+        for finish, found in zip(begun, expected, strict=True):
+            assert np.array_equal(finish(), found)
+        # What nobody waits for any more harms nothing.
+        backend.start(batches[0])
+        assert np.array_equal(backend.run(batches[1]), expected[1])
+        late = backend.start(batches[2])
+        backend.close()
+        assert np.array_equal(late(), expected[2])
+
+
 def test_with_one_thread_there_is_one_lane():
     with OpenVinoBackend(resolve_model("attention-s"), threads=1) as backend:
         assert backend.lanes == 1
+        assert not starts_ahead(backend)
         assert backend.run(frames((3, 16, 16))).shape == (3, 16, 16, 3)
 
 

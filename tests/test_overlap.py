@@ -12,7 +12,7 @@ pytest.importorskip("safetensors")
 
 from streamderain.errors import ModelError  # noqa: E402
 from streamderain.inference import overlap  # noqa: E402
-from streamderain.inference.backend import VIDEO  # noqa: E402
+from streamderain.inference.backend import VIDEO, starts_ahead  # noqa: E402
 from streamderain.inference.overlap import (  # noqa: E402
     CHUNK_PIXELS,
     CpuTools,
@@ -124,6 +124,25 @@ def test_every_frame_comes_out_in_its_place_whatever_waits(batches):
             assert np.array_equal(runner.run(frames), frames - 1)
 
 
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.sampled_from([6, 20, 40])), max_size=8),
+    st.integers(1, 3),
+)
+def test_batches_that_begin_before_one_is_done_come_out_whole(batches, ahead):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "CHUNK_PIXELS", 100)
+        runner = OverlappedRunner(darker, Queues())
+        under_way, given = [], []
+        for number, (count, width) in enumerate(batches):
+            given.append(batch(count, 4, width, first=10 + 20 * number))
+            under_way.append(runner.start(given[-1]))
+            if len(under_way) > ahead:
+                assert np.array_equal(under_way.pop(0)(), given.pop(0) - 1)
+        for finish, frames in zip(under_way, given, strict=True):
+            assert np.array_equal(finish(), frames - 1)
+
+
 def test_two_chunks_are_under_way_at_once(monkeypatch):
     monkeypatch.setattr(overlap, "CHUNK_PIXELS", 24)
     queues = Queues()
@@ -195,6 +214,26 @@ def test_a_batch_that_failed_leaves_nothing_for_the_next_one(monkeypatch):
     assert np.array_equal(runner.run(frames), frames - 1)
 
 
+def test_a_batch_that_fails_takes_none_with_it_that_began_before(monkeypatch):
+    monkeypatch.setattr(overlap, "CHUNK_PIXELS", 24)
+    full = []
+
+    def failing(memory):
+        if full:
+            raise RuntimeError("CUDA out of memory")
+        return darker(memory)
+
+    runner = OverlappedRunner(failing, Queues(), graphs=False)
+    frames = batch(2)
+    before = runner.start(frames)
+    full.append(True)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        runner.start(batch(2, first=90))
+    assert np.array_equal(before(), frames - 1)
+    full.clear()
+    assert np.array_equal(runner.run(frames), frames - 1)
+
+
 @pytest.mark.parametrize("name", [info.name for info in available_models()])
 def test_networks_run_in_half_are_a_level_apart_at_most(name):
     whole = PyTorchBackend(resolve_model(name), "cpu")
@@ -239,6 +278,10 @@ def test_on_cuda_the_backend_goes_through_it(monkeypatch):
         assert backend.runtime.endswith("float16")
         for _ in range(4):
             assert np.abs(backend.run(frames).astype(int) - with_cpu).max() <= 1
+        assert starts_ahead(backend)
+        begun = backend.start(frames), backend.start(frames[::-1])
+        assert np.abs(begun[0]().astype(int) - with_cpu).max() <= 1
+        assert np.abs(begun[1]().astype(int) - with_cpu[::-1]).max() <= 1
     with pytest.raises(ModelError, match="was closed"):
         backend.run(frames)
 

@@ -1,9 +1,10 @@
 """Uploading, computing and downloading at the same time, on a GPU with PyTorch.
 
 A batch goes through in chunks, two of them under way: while the GPU computes one, the next is
-copied into pinned memory and up, and the one before comes down, each on a stream of its own. What a
-shape needs is kept: pinned memory, memory of the GPU, and a CUDA graph of the whole network, which
-needs no compiler on the machine and one call in the place of two hundred.
+copied into pinned memory and up, and the one before comes down, each on a stream of its own. The
+next batch may begin before one is done. What a shape needs is kept: pinned memory, memory of the
+GPU, and a CUDA graph of the whole network, which needs no compiler on the machine and one call in
+the place of two hundred.
 
 All that CUDA itself does is in :class:`CudaTools`; :class:`CpuTools` is the same on the CPU, so
 that the order of things can be tested without a GPU. The caller has ``torch.inference_mode()`` on.
@@ -16,7 +17,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -192,14 +194,28 @@ class CpuTools:
         """Do nothing."""
 
 
-@dataclass
+@dataclass(eq=False)
+class _Batch:
+    """Frames under way.
+
+    Attributes:
+        result: uint8 N×H×W×3; what came down already.
+        slots: where the rest is.
+    """
+
+    result: Frames
+    slots: list[_Slot] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class _Slot:
     """A chunk under way: its memory on both sides, and where it has got to.
 
     Attributes:
         host_in, host_out: pinned memory.
         device_in, device_out: memory of the GPU.
-        bucket: which frames of the batch it has; None when it is free.
+        batch: what it is of; None when it is free.
+        bucket: which frames of the batch it has.
         down: the mark behind its download.
     """
 
@@ -207,6 +223,7 @@ class _Slot:
     host_out: Tensor
     device_in: Tensor
     device_out: Tensor
+    batch: _Batch | None = None
     bucket: Bucket | None = None
     down: Any = None
 
@@ -252,23 +269,33 @@ class OverlappedRunner:
 
     def run(self, frames: Frames) -> Frames:
         """Return uint8 N×H×W×3 of uint8 N×H×W×C."""
-        result = np.empty((*frames.shape[:3], PICTURE), np.uint8)
-        under_way: list[_Slot] = []
+        return self.start(frames)()
+
+    def start(self, frames: Frames) -> Callable[[], Frames]:
+        """Begin what :meth:`run` does; what is returned waits for it. Others may begin before."""
+        batch = _Batch(np.empty((*frames.shape[:3], PICTURE), np.uint8))
         try:
             for bucket in split_into_buckets(len(frames), chunk_frames(*frames.shape[1:3])):
                 lane = self._lane((bucket.size, *frames.shape[1:]))
                 slot = lane.next_slot()
-                if slot.bucket is not None:
-                    under_way.remove(slot)
-                    self._collect(slot, result)
+                if slot.batch is not None:
+                    self._collect(slot)
                 self._send(lane, slot, frames, bucket)
-                under_way.append(slot)
-            for slot in under_way:
-                self._collect(slot, result)
+                slot.batch = batch
+                batch.slots.append(slot)
         except BaseException:
-            self.forget()  # chunks that are under way belong to this batch
+            self.forget()  # what is under way of others has ended then, and can be collected
             raise
-        return result
+        return partial(self._finish, batch)
+
+    def _finish(self, batch: _Batch) -> Frames:
+        try:
+            while batch.slots:
+                self._collect(batch.slots[0])
+        except BaseException:
+            self.forget()
+            raise
+        return batch.result
 
     def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:
         """Return what runs the network on memory of the device and waits for it: to measure it.
@@ -326,12 +353,16 @@ class OverlappedRunner:
                 assert lane.found is not None
                 slot.device_out.copy_(lane.found)
 
-    def _collect(self, slot: _Slot, result: Frames) -> None:
-        assert slot.bucket is not None
+    def _collect(self, slot: _Slot) -> None:
+        batch, bucket = slot.batch, slot.bucket
+        assert batch is not None
+        assert bucket is not None
         self._tools.wait(slot.down)
-        start, used = slot.bucket.start, slot.bucket.used
-        result[start : start + used] = slot.host_out.numpy()[:used]
-        slot.bucket = None
+        batch.result[bucket.start : bucket.start + bucket.used] = slot.host_out.numpy()[
+            : bucket.used
+        ]
+        batch.slots.remove(slot)
+        slot.batch = None
 
     def _lane(self, shape: tuple[int, ...]) -> _Lane:
         lane = self._lanes.get(shape)
@@ -339,7 +370,7 @@ class OverlappedRunner:
             idle = [
                 kept
                 for kept, other in self._lanes.items()
-                if other.replay is None and all(slot.bucket is None for slot in other.slots)
+                if other.replay is None and all(slot.batch is None for slot in other.slots)
             ]
             for kept in idle[: max(0, len(idle) - SHAPES_KEPT + 1)]:
                 del self._lanes[kept]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ class PyTorchBackend(ClosesAtExit):
     On the CPU in 32-bit floats, where it differs from ONNX Runtime by one level at most. On CUDA
     its layers compute in float16, in channels-last order, with the ends and the residual in 32-bit
     floats: by arithmetic on the CPU, no network that ships is more than one level apart then, where
-    bfloat16 is up to seven. Batches go through in chunks that overlap (``overlap.py``).
+    bfloat16 is up to seven. Batches go through in chunks that overlap (``overlap.py``); the next
+    may begin before one is done.
 
     Args:
         info: from :func:`~streamderain.models.resolve_model`; its weights are the file itself, or
@@ -69,6 +71,7 @@ class PyTorchBackend(ClosesAtExit):
         self.inputs, self.precision = self._graph.inputs, self._graph.precision
         self.runtime = f"PyTorch {torch.__version__}"
         self._runner: OverlappedRunner | None = None
+        self.starts_ahead = self.device == "cuda"
         if self.device == "cuda":
             self.runtime += f", {self.precision}"
             self._runner = OverlappedRunner(self._graph, CudaTools(torch), graphs=graphs)
@@ -80,17 +83,37 @@ class PyTorchBackend(ClosesAtExit):
             ModelMemoryError: memory ran out.
             ModelError: it was closed.
         """
+        return self.start(frames)()
+
+    def start(self, frames: Frames) -> Callable[[], Frames]:
+        """Begin what :meth:`run` does (:class:`~streamderain.inference.backend.StartsAhead`).
+
+        On the CPU it is done then.
+        """
         if self._graph is None:
             raise ModelError(f"the model {self.name} was closed")
+        with self._told(frames):
+            if self._runner is None:
+                given = self._torch.from_numpy(np.ascontiguousarray(frames))
+                derained = np.ascontiguousarray(self._graph(given).numpy())
+                check_result(self.name, frames, derained)
+                return lambda: derained
+            finish = self._runner.start(frames)
+
+        def result() -> Frames:
+            with self._told(frames):
+                return finish()
+
+        return result
+
+    @contextlib.contextmanager
+    def _told(self, frames: Frames) -> Iterator[None]:
+        """Say in our words what PyTorch says."""
         try:
-            if self._runner is not None:
-                with self._torch.inference_mode():
-                    return self._runner.run(frames)
-            given = self._torch.from_numpy(np.ascontiguousarray(frames))
-            derained = self._graph(given).numpy()
+            with self._torch.inference_mode():
+                yield
         except (RuntimeError, MemoryError) as error:
             raise failed(self.name, frames.shape, error) from error
-        return check_result(self.name, frames, np.ascontiguousarray(derained))
 
     def alone(self, shape: tuple[int, ...]) -> Callable[[], None]:
         """Return what runs the network on memory of its device and waits for it: to measure it.
