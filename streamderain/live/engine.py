@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,12 +16,12 @@ import numpy as np
 from streamderain.channel import Cancelled
 from streamderain.errors import ModelError, StreamderainError
 from streamderain.frame import Picture, Planes, size_of
-from streamderain.inference.backend import VIDEO, Backend, wants_rgb
+from streamderain.inference.backend import VIDEO, Backend, starts_ahead, wants_rgb
 from streamderain.inference.cost import CostModel
 from streamderain.inference.graphs import usable_cores
 from streamderain.inference.memory import Portions
 from streamderain.inference.prior import Prior
-from streamderain.inference.running import batch_for, derain_coded, portions_for
+from streamderain.inference.running import batch_for, derain_coded, portions_for, start_coded
 from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import Ticket
@@ -61,7 +60,7 @@ class Needs:
     planes: bool = True
 
 
-@dataclass
+@dataclass(eq=False)
 class _Loaded:
     """A network with what was learnt of it."""
 
@@ -72,6 +71,16 @@ class _Loaded:
     since: float
     portions: Portions
     batches: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """A batch that is under way, since when, and what waits for it."""
+
+    tickets: Sequence[Ticket]
+    loaded: _Loaded
+    started: float
+    finish: Callable[[], Sequence[Picture]]
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ class Engine:
         self._clock, self._wall = clock, wall
         self._loaded = self._load(backend)
         self._changed = threading.Condition()
-        self._running: _Loaded | None = None
+        self._running: list[_Loaded] = []
         self._reloading = threading.Lock()
         self._reloads = 0
         self._is_closed = False
@@ -158,30 +167,66 @@ class Engine:
         return _needs(self._loaded.backend)
 
     def run(self, exchange: Exchange) -> None:
-        """Run batches until there are no more."""
+        """Run batches until there are no more.
+
+        Where the backend can begin the next one before one is done, what the past says of its
+        frames is made meanwhile. None is held up for that: with nothing to begin, one is ended.
+        """
         with Priors() as priors:
+            ahead: _Begun | None = None
             while True:
                 try:
-                    tickets = exchange.work()
+                    tickets = exchange.work(wait=ahead is None)
                 except Cancelled:
+                    if ahead is not None:
+                        self._end(exchange, ahead)
                     return
-                derained: Sequence[Picture] | None = None
-                with self._use() as loaded:
-                    backend, started = loaded.backend, self._clock()
-                    bypass = _needs(backend).bypass
-                    if bypass is not None:  # they were queued for the one before
-                        exchange.finish(tickets, None, backend.name, bypass)
-                        continue
-                    try:
-                        derained = _derained(backend, tickets, priors.of(tickets), loaded.portions)
-                        seconds = self._clock() - started
-                        loaded.cost.observe(tickets[0].size, len(tickets), seconds)
-                        loaded.batches[len(tickets)] += 1
-                        failure = None
-                    except Exception as error:  # noqa: BLE001 - one run must not end them all
-                        failure = error
-                exchange.finish(tickets, derained, backend.name)
-                self._tell(Run(len(tickets), failure))
+                begun = self._begin(exchange, tickets, priors) if tickets else None
+                if ahead is not None:
+                    self._end(exchange, ahead)
+                if begun is not None and not starts_ahead(begun.loaded.backend):
+                    self._end(exchange, begun)
+                    begun = None
+                ahead = begun
+
+    def _begin(
+        self, exchange: Exchange, tickets: Sequence[Ticket], priors: Priors
+    ) -> _Begun | None:
+        """Begin with a batch; None where it goes on as it came."""
+        loaded, started = self._take(), self._clock()
+        backend = loaded.backend
+        bypass = _needs(backend).bypass
+        if bypass is not None:  # they were queued for the one before
+            self._give_back(loaded)
+            exchange.finish(tickets, None, backend.name, bypass)
+            return None
+        try:
+            given = [ticket.frame.picture for ticket in tickets], priors.of(tickets)
+            finish: Callable[[], Sequence[Picture]]
+            if starts_ahead(backend):
+                finish = start_coded(backend, *given, loaded.portions)
+            else:
+                finish = partial(derain_coded, backend, *given, loaded.portions)
+        except Exception as error:  # noqa: BLE001 - one run must not end them all
+            finish = partial(_fail, error)
+        return _Begun(tickets, loaded, started, finish)
+
+    def _end(self, exchange: Exchange, begun: _Begun) -> None:
+        """Wait for a batch, and let its frames go on."""
+        tickets, loaded = begun.tickets, begun.loaded
+        derained: Sequence[Picture] | None = None
+        failure: Exception | None = None
+        try:
+            derained = _kept(begun.finish())
+            seconds = self._clock() - begun.started
+            loaded.cost.observe(tickets[0].size, len(tickets), seconds)
+            loaded.batches[len(tickets)] += 1
+        except Exception as error:  # noqa: BLE001
+            failure = error
+        finally:
+            self._give_back(loaded)
+        exchange.finish(tickets, derained, loaded.backend.name)
+        self._tell(Run(len(tickets), failure))
 
     def reload(
         self,
@@ -262,7 +307,7 @@ class Engine:
         for note in loaded.backend.notes:
             log.warning("%s", note)
         with self._changed:
-            over = self._changed.wait_for(lambda: self._running is not old, LAST_RUN_S)
+            over = self._changed.wait_for(lambda: old not in self._running, LAST_RUN_S)
         if over:
             old.backend.close()
         else:
@@ -282,17 +327,16 @@ class Engine:
                 for _ in range(2):
                     derain_coded(backend, [empty] * count)
 
-    @contextlib.contextmanager
-    def _use(self) -> Iterator[_Loaded]:
-        """Give the network to run now; it isn't closed within."""
+    def _take(self) -> _Loaded:
+        """Return the network to run now; it isn't closed before it is given back."""
         with self._changed:
-            self._running = loaded = self._loaded
-        try:
-            yield loaded
-        finally:
-            with self._changed:
-                self._running = None
-                self._changed.notify_all()
+            self._running.append(self._loaded)
+            return self._loaded
+
+    def _give_back(self, loaded: _Loaded) -> None:
+        with self._changed:
+            self._running.remove(loaded)
+            self._changed.notify_all()
 
     def _log(self, run: Run) -> None:
         if run.error is not None and self._clock() - self._failed_at > SAY_AGAIN_S:
@@ -311,17 +355,15 @@ class Engine:
         return self._batch or batch_for(backend, height, width)
 
 
-def _derained(
-    backend: Backend,
-    tickets: Sequence[Ticket],
-    priors: Sequence[Prior | None],
-    portions: Portions,
-) -> Sequence[Picture]:
-    found = derain_coded(backend, [ticket.frame.picture for ticket in tickets], priors, portions)
-    if len(tickets) == 1:
-        return found
-    # One that is shown for long must not hold all others of its batch.
-    return [picture if isinstance(picture, Planes) else picture.copy() for picture in found]
+def _kept(derained: Sequence[Picture]) -> Sequence[Picture]:
+    """Return pictures of which one that is shown for long doesn't hold all others of its batch."""
+    if len(derained) == 1:
+        return derained
+    return [picture if isinstance(picture, Planes) else picture.copy() for picture in derained]
+
+
+def _fail(error: Exception) -> Sequence[Picture]:
+    raise error
 
 
 def _emptied(picture: Picture) -> Picture:

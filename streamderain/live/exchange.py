@@ -110,8 +110,8 @@ class Exchange:
             self._check_open(camera)
             self._board.skip(camera, reason)
 
-    def work(self) -> list[Ticket]:
-        """Wait for the next batch.
+    def work(self, *, wait: bool = True) -> list[Ticket]:
+        """Wait for the next batch; or don't, and return none where there is none now.
 
         Raises:
             Cancelled: there will be none any more.
@@ -123,7 +123,7 @@ class Exchange:
                 self._tell_moved()
                 if self._cancelled or (self._closed and not self._board.has_frames):
                     raise Cancelled
-                if work.tickets:
+                if work.tickets or not wait:
                     return work.tickets
                 self._work.wait(None if work.wake is None else max(0.0, work.wake - now))
 
