@@ -39,10 +39,12 @@ def on(monkeypatch, features):
 
 def test_processors_that_multiply_bytes_are_known_by_their_features():
     xeon = "processor: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni avx512_bf16\n"
-    old, arm = "flags\t: avx2\n", "Features\t: fp asimd asimddp\n"
-    assert multiplies_bytes(cpu_features(xeon)[0])
-    assert multiplies_bytes(cpu_features(arm)[0])
-    assert not multiplies_bytes(cpu_features(old)[0])
+    desktop, old = "flags\t: sse4_2 avx avx2\n", "flags\t: sse4_2 avx\n"
+    arm, plain = "Features\t: fp asimd asimddp\n", "Features\t: fp asimd\n"
+    for features in (xeon, desktop, arm):
+        assert multiplies_bytes(cpu_features(features)[0])
+    for features in (old, plain):
+        assert not multiplies_bytes(cpu_features(features)[0])
     assert not multiplies_bytes(cpu_features("")[0])
 
 

@@ -1,7 +1,7 @@
 """Quantize a network: ``python -m tools.quantize models/NAME.safetensors --data DATA``.
 
 ``NAME.int8.onnx`` is written beside it: the same network with its convolutions in 8 bits, for
-processors that multiply bytes (VNNI, AMX, ARM's dot product). With ``--planes`` it is
+processors that multiply bytes (AVX2 and better, ARM's dot product). With ``--planes`` it is
 ``NAME.planes.int8.onnx``, for pictures as codecs hold them. Activations are unsigned, with ranges
 from frames in rain, dry ones and dark ones; weights are signed, each channel with a range of its
 own (ONNX Runtime's static quantisation in QDQ format), and no larger than 64: x86 without VNNI sums

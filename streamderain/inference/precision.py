@@ -19,12 +19,8 @@ __all__ = ["PRECISIONS", "Precision", "check_precision", "multiplies_bfloats", "
 Precision = Literal["auto", "int8", "float"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "int8", "float")
 
-BYTES = {"AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "dotprod", "i8mm"}
-"""Features with which sums of products of bytes take a quarter of the time of floats.
-
-AVX2 alone isn't among them, though 8 bits are faster there too: OpenVINO's first batch there was
-seen to come out up to two levels off the next ones.
-"""
+BYTES = {"AVX2", "AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "dotprod", "i8mm"}
+"""Features with which sums of products of bytes take less time than those of floats."""
 
 
 def check_precision(precision: str) -> Precision:
