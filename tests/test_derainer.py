@@ -1,5 +1,6 @@
 """The inference stage: what it cleans, what it passes through, and that it loses nothing."""
 
+import weakref
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamderain.errors import ModelMemoryError
+from streamderain.errors import InputError, ModelError, ModelMemoryError
 from streamderain.frame import Frame
 from streamderain.inference.backend import NullBackend
 from streamderain.inference.derainer import Derainer
@@ -39,7 +40,8 @@ class Ahead(Darkener):
         fits: frames that it has memory for at once.
     """
 
-    starts_ahead = True
+    def can_start(self, count, height, width):
+        return True
 
     def __init__(self, fits=100):
         super().__init__()
@@ -107,6 +109,67 @@ def test_what_memory_does_not_suffice_for_runs_in_portions_and_is_begun_no_more(
     assert all(item.derained and (item.pixels == 99).all() for item in out)
     assert {shape[0] for shape in backend.batches} <= {1, 2}
     assert len([what for what, _ in backend.log if what == "start"]) <= 2
+
+
+def test_what_came_before_a_failure_comes_out():
+    class Failing(Ahead):
+        def start(self, frames):
+            if (frames == 104).any():
+                raise ModelError("not this one")
+            return super().start(frames)
+
+    def frames(until):
+        for index in range(until):
+            item = frame(index)
+            item.pixels[...] = 100 + index
+            yield item
+        raise InputError("the file ends here")
+
+    for until, error in ((6, ModelError), (4, InputError)):
+        came = []
+        with pytest.raises(error):  # the network fails at the fifth frame, the reader after four
+            for item in Derainer(Failing(), batch=2).clean(frames(until)):
+                came.append(item.index)
+        assert came == [0, 1, 2, 3]
+
+
+def test_a_batch_that_would_not_be_under_way_is_run_when_those_ahead_are_out():
+    class Sometimes(Ahead):
+        def can_start(self, count, height, width):
+            return count > 1
+
+    backend = Sometimes()
+    out = list(Derainer(backend, batch=2).process(frame(i) for i in range(5)))
+    assert [item.index for item in out] == list(range(5))
+    assert [what for what, _ in backend.log] == ["start", "start", "finish", "finish"]
+    assert [shape[0] for shape in backend.batches] == [2, 2, 1]
+
+
+def test_what_failed_holds_no_memory_while_it_is_run_in_portions():
+    class Held:
+        """What a batch under way has of the network."""
+
+    class Keeping(Ahead):
+        held = None
+
+        def start(self, frames):
+            held = Held()
+            type(self).held = weakref.ref(held)
+
+            def finish():
+                assert held is not None
+                raise ModelMemoryError("there is no memory")
+
+            return finish
+
+        def run(self, frames):
+            assert self.held() is None
+            return super().run(frames)
+
+    backend = Keeping(fits=1)
+    out = list(Derainer(backend, batch=2).process(frame(i, size=(96, 200)) for i in range(2)))
+    assert [item.derained for item in out] == [True, True]
+    assert backend.batches
 
 
 def test_a_corrupt_frame_passes_as_it_came_and_keeps_its_place():

@@ -11,7 +11,10 @@ from tests.waiting import until
 class Ahead(Adding):
     """One that begins ahead; a batch ends when it is let go on."""
 
-    starts_ahead = True
+    lanes = 2
+
+    def can_start(self, count, height, width):
+        return count > 1
 
     def __init__(self, number, broken=()):
         super().__init__(number)
@@ -100,3 +103,25 @@ def test_what_is_under_way_when_all_ends_is_waited_for():
         backend.go_on.set()
     assert backend.ended == 1
     assert not rig.engine._running
+
+
+def test_what_a_batch_takes_is_learnt_without_what_it_waits_for_another():
+    backend, now = Ahead(10), [0.0]
+
+    class Timed(Queued):
+        def __init__(self):
+            Rig.__init__(self, backend)
+            self.engine._clock = lambda: now[0]
+
+    def run(frames):  # each takes 0.1 s, one after the other
+        now[0] += 0.1
+        return frames[..., :3]
+
+    backend.run = run
+    rig = Timed()
+    for _ in range(8):
+        rig.offer()
+    with rig:
+        assert len(rig.shown(8)) == 8
+        assert backend.begun == [2, 2, 2, 2]
+        assert rig.engine._loaded.cost.expected((4, 6), 2) == pytest.approx(0.1)

@@ -1,5 +1,8 @@
 """Frames side by side: in order, one batch after the other without a gap, and each fails alone."""
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +24,9 @@ class Request:
 
     def wait(self):
         assert self.busy
+        if self.network.interrupts:
+            self.network.interrupts -= 1
+            raise KeyboardInterrupt
         self.busy = False
         self.network.log.append(("wait", self.frame))
         if self.frame in self.network.broken:
@@ -30,6 +36,7 @@ class Request:
 class Network:
     def __init__(self, broken=()):
         self.requests, self.log, self.most, self.broken = [], [], 0, set(broken)
+        self.interrupts = 0
 
     def create_infer_request(self):
         self.requests.append(Request(self))
@@ -96,6 +103,35 @@ def test_a_batch_that_cannot_begin_leaves_its_requests_for_the_next():
     lanes.end(lanes.begin(after))
     assert after.taken == {0: 4, 1: 5, 2: 6, 3: 7}
     assert len(network.requests) == 3
+
+
+def test_whoever_is_interrupted_leaves_the_requests_to_the_next():
+    network = Network()
+    lanes = Lanes(network, 2)
+    run = lanes.begin(Frames(0, 1, 2))
+    network.interrupts = 2
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            lanes.end(run)
+    for first in (3, 7, 11):
+        after = Frames(*range(first, first + 4))
+        lanes.end(lanes.begin(after))
+        assert list(after.taken.values()) == list(after.numbers)
+    assert len(network.requests) == 3
+
+
+def test_what_failed_is_held_by_nothing():
+    network = Network(broken=[0])
+    lanes = Lanes(network, 2)
+    with pytest.raises(RuntimeError):
+        lanes.end(lanes.begin(Frames(0, 1)))
+    kept = weakref.ref(lanes)
+    gc.disable()
+    try:
+        del lanes
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 @given(st.lists(st.integers(1, 7), max_size=12), st.integers(1, 4), st.integers(0, 2))

@@ -63,6 +63,9 @@ def test_frames_that_run_side_by_side_come_out_as_each_alone_and_in_order(count,
 def test_a_batch_that_begins_before_one_is_done_changes_neither(name, monkeypatch):
     monkeypatch.setattr(tiling, "SMALL", 0)
     with OpenVinoBackend(resolve_model(name), threads=2, precision="f32") as backend:
+        assert starts_ahead(backend)
+        assert backend.can_start(2, 33, 48)
+        assert not backend.can_start(1, 33, 48)
         batches = [frames((count, 33, 48), backend.inputs, count) for count in (3, 4, 2, 5)]
         backend.run(batches[0])  # compiled for this shape
         expected = [backend.run(batch) for batch in batches]
@@ -80,7 +83,7 @@ def test_a_batch_that_begins_before_one_is_done_changes_neither(name, monkeypatc
 def test_with_one_thread_there_is_one_lane():
     with OpenVinoBackend(resolve_model("attention-s"), threads=1) as backend:
         assert backend.lanes == 1
-        assert not starts_ahead(backend)
+        assert not backend.can_start(4, 720, 1280)
         assert backend.run(frames((3, 16, 16))).shape == (3, 16, 16, 3)
 
 

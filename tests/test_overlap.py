@@ -279,6 +279,7 @@ def test_on_cuda_the_backend_goes_through_it(monkeypatch):
         for _ in range(4):
             assert np.abs(backend.run(frames).astype(int) - with_cpu).max() <= 1
         assert starts_ahead(backend)
+        assert backend.can_start(1, 24, 32)
         begun = backend.start(frames), backend.start(frames[::-1])
         assert np.abs(begun[0]().astype(int) - with_cpu).max() <= 1
         assert np.abs(begun[1]().astype(int) - with_cpu[::-1]).max() <= 1

@@ -227,3 +227,43 @@ def test_frames_side_by_side_cost_what_they_cost_and_not_a_share_of_more():
     assert cost.expected(SMALL, 8) == pytest.approx(0.4)
     assert 0.1 < cost.expected(SMALL, 4) < 0.4
     assert cost.expected(SMALL, 16) == pytest.approx(0.8)
+
+
+def waits(camera, count, *, arrived=0.0, time=1.0, size=SMALL):
+    return queue(camera, count, arrived=arrived, deadline=arrived + time, size=size)
+
+
+def ahead(here, queues, *, starts_at=0.0):
+    return [
+        f"{item.camera}{item.index}" for item in here.choose_ahead(queues, 0.0, starts_at, count)
+    ]
+
+
+def test_a_batch_begins_ahead_with_as_many_frames_as_there_are_lanes_and_no_fewer():
+    here = batcher(4)
+    assert ahead(here, {"a": waits("a", 3)}) == ["a0", "a1"]
+    assert ahead(here, {"a": waits("a", 1)}) == []
+    assert ahead(here, {"a": waits("a", 1), "b": waits("b", 1, size=LARGE)}) == []
+    assert sorted(ahead(here, {"a": waits("a", 1), "b": waits("b", 1)})) == ["a0", "b0"]
+    assert ahead(batcher(1), {"a": waits("a", 3)}) == []  # one at a time was asked for
+
+
+@pytest.mark.parametrize(("starts_at", "begins"), [(0.39, True), (0.41, False)])
+def test_frames_that_half_of_their_time_does_not_suffice_for_wait_for_newer_ones(starts_at, begins):
+    here = batcher(4, cost=knowing(SMALL, 2, 0.1))
+    queues = {"a": waits("a", 2)}
+    assert bool(ahead(here, queues, starts_at=starts_at)) == begins
+    assert not here.choose(queues, 0.0).hopeless  # nothing is given up for that
+    assert ahead(here, {"a": queue("a", 2)}, starts_at=9.0) == ["a0", "a1"]  # they have all time
+
+
+def test_no_frame_begins_ahead_of_an_older_one_of_its_camera():
+    here = batcher(4, cost=knowing(SMALL, 2, 0.1))
+    old, fresh = waits("a", 1, arrived=-0.5), waits("a", 2, arrived=0.0)
+    assert ahead(here, {"a": [*old, *fresh], "b": waits("b", 2)}) == ["b0", "b1"]
+
+
+def test_those_that_begin_ahead_take_turns():
+    here = batcher(4)
+    begun = [ahead(here, {name: waits(name, 1) for name in "abc"}) for _ in range(3)]
+    assert sorted(name for names in begun for name in names) == sorted(["a0", "b0", "c0"] * 2)

@@ -19,8 +19,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,8 @@ def _row(
     worst: int, mean: float,
 ) -> Figure:  # fmt: skip
     batch, height, width = frames.shape[:3]
-    together = batch * per_s(_end_to_end(backend, frames), seconds)
+    with _end_to_end(backend, frames) as call:
+        together = batch * per_s(call, seconds)
     alone = batch * per_s(_alone(backend, frames), seconds)
     macs = backend.model.card.macs_per_pixel if backend.model.card else 0.0
     tflops = 2 * macs * height * width * alone / 1e12
@@ -266,17 +267,20 @@ def _row(
     )  # fmt: skip
 
 
-def _end_to_end(backend: Backend, frames: Frames) -> Callable[[], object]:
-    """Return what runs a batch; where the next can begin before one is done, as ``clean`` does."""
-    if not starts_ahead(backend):
-        return lambda: backend.run(frames)
+@contextmanager
+def _end_to_end(backend: Backend, frames: Frames) -> Iterator[Callable[[], object]]:
+    """Give what runs a batch; where the next can begin before one is done, as ``clean`` does."""
+    if not starts_ahead(backend) or not backend.can_start(*frames.shape[:3]):
+        yield lambda: backend.run(frames)
+        return
     under_way = deque([backend.start(frames)])
 
     def call() -> Frames:
         under_way.append(backend.start(frames))
         return under_way.popleft()()
 
-    return call
+    yield call
+    under_way.popleft()()
 
 
 def _alone(backend: Backend, frames: Frames) -> Callable[[], object]:

@@ -144,9 +144,17 @@ def takes_planes(backend: Backend) -> TypeGuard[TakesPlanes]:
 class StartsAhead(Backend, Protocol):
     """A backend that can begin a batch while the one before is under way.
 
-    What each of these returns waits for what the ``run`` of its name returns, and raises what that
-    raises. All of them are for one thread, which need not wait for what it no longer wants.
+    What ``start`` and its like return waits for what the ``run`` of its name returns, and raises
+    what that raises. All of them are for one thread, which need not wait for what it no longer
+    wants.
     """
+
+    def can_start(self, count: int, height: int, width: int) -> bool:
+        """Say whether so many frames of a size would be under way when they were started.
+
+        Others may be run to their end by then.
+        """
+        ...
 
     def start(self, frames: Frames) -> Callable[[], Frames]:
         """Begin what :meth:`~Backend.run` does."""
@@ -166,8 +174,8 @@ class StartsAhead(Backend, Protocol):
 
 
 def starts_ahead(backend: Backend) -> TypeGuard[StartsAhead]:
-    """Say whether a backend is faster where the next batch begins before one is done."""
-    return bool(getattr(backend, "starts_ahead", False))
+    """Say whether a backend can begin some batches before the one ahead of them is done."""
+    return hasattr(backend, "can_start")
 
 
 def planes_sha256_of(backend: Backend) -> str | None:

@@ -57,7 +57,9 @@ def rain_density(
     # A quarter of the places that stand have their first and third of nine values within 0.55
     # standard deviations, rain or not.
     apart = np.sort(third - lowest, axis=None)
-    noise = float(apart[len(apart) // 4]) / 0.55
+    whole, part = divmod(len(apart) - 1, 4)  # a quarter of the way, between two of them
+    low, high = float(apart[whole]), float(apart[whole + 1])
+    noise = (low + part / 4 * (high - low)) / 0.55
     flash = max(FLASH * contrast_of(pictures[0]), NOISES * noise)
     before, now, after = greens[:-2], greens[1:-1], greens[2:]
     up = cv2.min(cv2.subtract(now, before), cv2.subtract(now, after)) > flash

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
+from streamderain.errors import ModelError, StreamderainError
 from streamderain.frame import Frame, Picture, Step
-from streamderain.inference.backend import PICTURE, Backend, starts_ahead, wants_rgb
+from streamderain.inference.backend import PICTURE, Backend, wants_rgb
 from streamderain.inference.batching import FrameBatcher
 from streamderain.inference.gate import GateConfig
 from streamderain.inference.gating import judged
@@ -17,6 +19,27 @@ from streamderain.inference.running import batch_for, derain_coded, portions_for
 from streamderain.models import NULL
 
 __all__ = ["Derainer"]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """Frames of one size that are under way, or will be run when they are waited for.
+
+    Attributes:
+        group: all of them.
+        chosen: those that go through the network.
+        finish: waits for what it makes of these.
+        ahead: they are under way, and others may begin before they are waited for.
+    """
+
+    group: Sequence[Frame]
+    chosen: Sequence[Frame]
+    finish: Callable[[], Sequence[Picture]]
+    ahead: bool
+
+
+def _fail(error: Exception) -> Sequence[Picture]:
+    raise error
 
 
 class Derainer:
@@ -97,14 +120,19 @@ class Derainer:
 
         Where the backend can begin the next batch before one is done, it does so.
         """
-        ahead = 1 if starts_ahead(self._backend) else 0
-        under_way: deque[Callable[[], Sequence[Frame]]] = deque()
-        for group in self._groups(frames):
-            under_way.append(self._begin(group))
-            if len(under_way) > ahead:
-                yield from under_way.popleft()()
+        under_way: deque[_Begun] = deque()
+        try:
+            for group in self._groups(frames):
+                begun = self._begin(group)
+                under_way.append(begun)
+                while len(under_way) > begun.ahead:
+                    yield from self._end(under_way.popleft())
+        except StreamderainError:
+            while under_way:  # what came before it was well
+                yield from self._end(under_way.popleft())
+            raise
         while under_way:
-            yield from under_way.popleft()()
+            yield from self._end(under_way.popleft())
 
     def _groups(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         batcher: FrameBatcher | None = None
@@ -119,34 +147,33 @@ class Derainer:
         if batcher is not None:
             yield batcher.flush()
 
-    def _begin(self, group: Sequence[Frame]) -> Callable[[], Sequence[Frame]]:
-        """Begin with frames of one size; what is returned gives them when they are done."""
+    def _begin(self, group: Sequence[Frame]) -> _Begun:
+        """Begin with frames of one size, where that can be done before those ahead are done."""
         chosen = [frame for frame in group if self._wants(frame)]
         priors = {id(frame): self._priors.pop(id(frame), None) for frame in group}
-        finish: Callable[[], Sequence[Picture]] = tuple
-        if chosen:
-            pictures = [f.pixels if self._converts else f.picture for f in chosen]
-            known = [priors[id(f)] for f in chosen]
-            if starts_ahead(self._backend):
-                finish = start_coded(self._backend, pictures, known, self._portions)
-            else:
-                finish = partial(derain_coded, self._backend, pictures, known, self._portions)
-        return partial(self._finish, group, chosen, finish)
+        if not chosen:
+            return _Begun(group, chosen, tuple, ahead=False)
+        pictures = [f.pixels if self._converts else f.picture for f in chosen]
+        known = [priors[id(f)] for f in chosen]
+        try:
+            finish = start_coded(self._backend, pictures, known, self._portions)
+        except ModelError as error:  # of these frames, not of those ahead
+            return _Begun(group, chosen, partial(_fail, error), ahead=False)
+        if finish is not None:
+            return _Begun(group, chosen, finish, ahead=True)
+        finish = partial(derain_coded, self._backend, pictures, known, self._portions)
+        return _Begun(group, chosen, finish, ahead=False)
 
-    def _finish(
-        self,
-        group: Sequence[Frame],
-        chosen: Sequence[Frame],
-        finish: Callable[[], Sequence[Picture]],
-    ) -> Sequence[Frame]:
+    def _end(self, begun: _Begun) -> Sequence[Frame]:
+        """Wait for frames that were begun."""
         if self._keep_original:
-            for frame in group:
+            for frame in begun.group:
                 frame.original = frame.pixels
-        for frame, picture in zip(chosen, finish(), strict=True):
+        for frame, picture in zip(begun.chosen, begun.finish(), strict=True):
             frame.picture = picture
             frame.derained = True
             frame.model = self._backend.name
-        return group
+        return begun.group
 
     def _wants(self, frame: Frame) -> bool:
         if self._backend.name == NULL:

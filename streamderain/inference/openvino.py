@@ -19,6 +19,7 @@ from streamderain.inference.openvino_ends import PlacesFeed, PlainFeed, PlanesFe
 from streamderain.inference.openvino_network import OpenVinoNetwork
 from streamderain.inference.precision import multiplies_bfloats
 from streamderain.inference.prior import Prior
+from streamderain.inference.tiling import lanes_for
 from streamderain.models import ModelInfo
 
 __all__ = ["OpenVinoBackend", "has_openvino"]
@@ -75,7 +76,6 @@ class OpenVinoBackend(ClosesAtExit):
         )
         self.takes_planes = self._planes is not None
         self.lanes = self._network.lanes
-        self.starts_ahead = self.lanes > 1
         shown = "int8" if is_int8(info) else precision
         self.runtime = f"OpenVINO {self._library.__version__.split('-')[0]}, {shown}"
 
@@ -107,6 +107,11 @@ class OpenVinoBackend(ClosesAtExit):
             ModelError: the model refused the size, or it was closed.
         """
         return self.start_planes(pictures, priors)()
+
+    def can_start(self, count: int, height: int, width: int) -> bool:
+        """Say whether so many frames of a size run side by side, all of them."""
+        lanes = lanes_for(self.lanes, height, width, self.model.bytes_per_pixel)
+        return 1 < lanes <= count
 
     def start(self, frames: Frames) -> Callable[[], Frames]:
         """Begin what :meth:`run` does (:class:`~streamderain.inference.backend.StartsAhead`)."""

@@ -67,14 +67,19 @@ class Lanes:
         while run.left:
             self._end_oldest()
         if run.failure is not None:
-            raise run.failure
+            try:
+                raise run.failure
+            finally:
+                run.failure = None  # it holds this frame, which holds the run
 
     def _end_oldest(self) -> None:
-        request, run, index = self._under_way.popleft()
+        request, run, index = self._under_way[0]
         try:
             request.wait()
             run.feed.take(request, index, 1)
         except Exception as error:  # noqa: BLE001 - told to whom it belongs: it may not be who waits
-            run.failure = run.failure or error
+            # Without its frames, which hold the memory that it may be about.
+            run.failure = run.failure or error.with_traceback(None)
+        self._under_way.popleft()  # not before: whoever is interrupted leaves it to the next
         run.left -= 1
         self._idle.append(request)

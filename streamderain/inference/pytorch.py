@@ -71,7 +71,6 @@ class PyTorchBackend(ClosesAtExit):
         self.inputs, self.precision = self._graph.inputs, self._graph.precision
         self.runtime = f"PyTorch {torch.__version__}"
         self._runner: OverlappedRunner | None = None
-        self.starts_ahead = self.device == "cuda"
         if self.device == "cuda":
             self.runtime += f", {self.precision}"
             self._runner = OverlappedRunner(self._graph, CudaTools(torch), graphs=graphs)
@@ -84,6 +83,10 @@ class PyTorchBackend(ClosesAtExit):
             ModelError: it was closed.
         """
         return self.start(frames)()
+
+    def can_start(self, count: int, height: int, width: int) -> bool:
+        """Say whether frames are under way when they were started: on a GPU."""
+        return self._runner is not None
 
     def start(self, frames: Frames) -> Callable[[], Frames]:
         """Begin what :meth:`run` does (:class:`~streamderain.inference.backend.StartsAhead`).

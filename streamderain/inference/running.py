@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from streamderain.inference.backend import (
     Backend,
     Frames,
     StartsAhead,
+    starts_ahead,
     takes_apart,
     takes_planes,
 )
@@ -28,6 +28,7 @@ from streamderain.inference.tiling import lanes_for
 
 __all__ = [
     "batch_for",
+    "can_start",
     "derain",
     "derain_coded",
     "given_priors",
@@ -111,36 +112,56 @@ def derain_coded(
     return list(derain(backend, *in_rgb(pictures, priors), portions))
 
 
+def can_start(backend: Backend, pictures: Sequence[Picture], portions: Portions) -> bool:
+    """Say whether :func:`start_coded` would begin with pictures.
+
+    Args:
+        backend, pictures, portions: as :func:`derain_coded` takes them.
+    """
+    if len({type(picture) for picture in pictures}) > 1 or not starts_ahead(backend):
+        return False
+    size = size_of(pictures[0])
+    portion = portions.choose(len(pictures), *size)
+    whole = portion.frames == len(pictures) and portion.plan.count == 1
+    return whole and backend.can_start(len(pictures), *size)
+
+
 def start_coded(
-    backend: StartsAhead,
+    backend: Backend,
     pictures: Sequence[Picture],
     priors: Sequence[Prior | None] | None,
     portions: Portions,
-) -> Callable[[], Sequence[Picture]]:
-    """Begin what :func:`derain_coded` does, where memory allows; what is returned waits for it.
+) -> Callable[[], Sequence[Picture]] | None:
+    """Begin what :func:`derain_coded` does, where that can be under way; else return None.
 
     Args:
         backend, pictures, priors, portions: as :func:`derain_coded` takes them.
+
+    Returns:
+        What waits for the pictures; it runs them once more, as memory allows, where that ran out.
+
+    Raises:
+        ModelError: the network failed.
     """
-    whole = partial(derain_coded, backend, pictures, priors, portions)
+    if not can_start(backend, pictures, portions) or not starts_ahead(backend):
+        return None
     portion = portions.choose(len(pictures), *size_of(pictures[0]))
-    mixed = len({type(picture) for picture in pictures}) > 1
-    if mixed or portion.frames < len(pictures) or portion.plan.count > 1:
-        return whole
     try:
-        finish = _start(backend, pictures, priors)
+        begun = [_start(backend, pictures, priors)]
     except ModelMemoryError:
         portions.failed(portion)
-        return whole
+        return None
 
     def result() -> Sequence[Picture]:
         try:
-            derained = finish()
+            derained = begun.pop()()
         except ModelMemoryError:
             portions.failed(portion)
-            return whole()
-        portions.fitted(portion)
-        return derained
+        else:
+            portions.fitted(portion)
+            return derained
+        # Outside of the handler: the error holds what failed, and its memory.
+        return derain_coded(backend, pictures, priors, portions)
 
     return result
 

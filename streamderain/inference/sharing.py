@@ -145,6 +145,35 @@ class CameraBatcher:
         self._last_run[size] = now
         return Choice(batch, hopeless)
 
+    def choose_ahead(
+        self, queues: Mapping[str, Sequence[C]], now: float, starts_at: float, count: int
+    ) -> list[C]:
+        """Choose a batch that begins while another one runs; empty where it had better not.
+
+        Newer frames can't take its place any more, so it has to be worth it: as many frames as
+        there are lanes that would stand idle at times, each done in half of the time that it has.
+
+        Args:
+            queues, now: as :meth:`choose` takes them.
+            starts_at: when the one that runs will probably be done, in seconds.
+            count: frames of the batch.
+        """
+        groups: dict[Size, dict[str, list[C]]] = {}
+        for camera, waiting in queues.items():
+            if not waiting or self._limit(*waiting[0].size) < count:
+                continue
+            size = waiting[0].size
+            done_at = starts_at + self._cost.expected(size, count)
+            if _half_of(waiting[0]) >= done_at:  # the others came later
+                same = list(waiting[: _leading(waiting, size)])
+                groups.setdefault(size, {})[camera] = same
+        full = [size for size, group in groups.items() if sum(map(len, group.values())) >= count]
+        if not full:
+            return []
+        size = min(full, key=lambda size: min(_oldest(group) for group in groups[size].values()))
+        self._last_run[size] = now
+        return self._take_turns(groups[size], count)
+
     def forget(self, camera: str) -> None:
         """Forget a camera that is no more."""
         self._turns.pop(camera, None)
@@ -200,6 +229,13 @@ def _leading(candidates: Sequence[Candidate], size: Size) -> int:
         if candidate.size != size:
             return index
     return len(candidates)
+
+
+def _half_of(candidate: Candidate) -> float:
+    """Return when half of the time is over that a candidate has."""
+    if candidate.deadline is None:
+        return float("inf")
+    return (candidate.arrived + candidate.deadline) / 2
 
 
 def _oldest(candidates: Sequence[Candidate]) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from streamderain.channel import Cancelled
 from streamderain.errors import ModelError, StreamderainError
 from streamderain.frame import Picture, Planes, size_of
-from streamderain.inference.backend import VIDEO, Backend, starts_ahead, wants_rgb
+from streamderain.inference.backend import VIDEO, Backend, wants_rgb
 from streamderain.inference.cost import CostModel
 from streamderain.inference.graphs import usable_cores
 from streamderain.inference.memory import Portions
@@ -26,6 +26,7 @@ from streamderain.inference.sharing import CameraBatcher
 from streamderain.live.exchange import Exchange
 from streamderain.live.lane import Ticket
 from streamderain.live.reports import ModelReport
+from streamderain.live.switchboard import Ahead
 from streamderain.models import NULL, sha256_of
 
 __all__ = ["Engine", "Needs", "Priors", "Run"]
@@ -75,12 +76,21 @@ class _Loaded:
 
 @dataclass(frozen=True, eq=False)
 class _Begun:
-    """A batch that is under way, since when, and what waits for it."""
+    """A batch that is under way, or will be run when it is waited for.
+
+    Attributes:
+        tickets: its frames.
+        loaded: the network.
+        started: when.
+        finish: waits for what came out.
+        ahead: it is under way, and the next one may begin.
+    """
 
     tickets: Sequence[Ticket]
     loaded: _Loaded
     started: float
     finish: Callable[[], Sequence[Picture]]
+    ahead: bool
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,7 @@ class Engine:
         self._loaded = self._load(backend)
         self._changed = threading.Condition()
         self._running: list[_Loaded] = []
+        self._free_since = float("-inf")
         self._reloading = threading.Lock()
         self._reloads = 0
         self._is_closed = False
@@ -169,14 +180,14 @@ class Engine:
     def run(self, exchange: Exchange) -> None:
         """Run batches until there are no more.
 
-        Where the backend can begin the next one before one is done, what the past says of its
-        frames is made meanwhile. None is held up for that: with nothing to begin, one is ended.
+        Where the backend can, the next one begins before one is done, so that no core waits for
+        the last frame of a batch, and what the past says of its frames is made meanwhile.
         """
         with Priors() as priors:
             ahead: _Begun | None = None
             while True:
                 try:
-                    tickets = exchange.work(wait=ahead is None)
+                    tickets = exchange.work(None if ahead is None else self._left(ahead))
                 except Cancelled:
                     if ahead is not None:
                         self._end(exchange, ahead)
@@ -184,32 +195,41 @@ class Engine:
                 begun = self._begin(exchange, tickets, priors) if tickets else None
                 if ahead is not None:
                     self._end(exchange, ahead)
-                if begun is not None and not starts_ahead(begun.loaded.backend):
+                if begun is not None and not begun.ahead:
                     self._end(exchange, begun)
                     begun = None
                 ahead = begun
+
+    def _left(self, begun: _Begun) -> Ahead:
+        """Return what is known of a batch that runs."""
+        cost, tickets = begun.loaded.cost, begun.tickets
+        takes = cost.expected(tickets[0].size, len(tickets))
+        since = self._clock() - max(begun.started, self._free_since)
+        return Ahead(max(0.0, takes - since), begun.loaded.backend.lanes)
 
     def _begin(
         self, exchange: Exchange, tickets: Sequence[Ticket], priors: Priors
     ) -> _Begun | None:
         """Begin with a batch; None where it goes on as it came."""
         loaded, started = self._take(), self._clock()
-        backend = loaded.backend
+        backend, portions = loaded.backend, loaded.portions
         bypass = _needs(backend).bypass
         if bypass is not None:  # they were queued for the one before
             self._give_back(loaded)
             exchange.finish(tickets, None, backend.name, bypass)
             return None
+        finish: Callable[[], Sequence[Picture]] | None
         try:
-            given = [ticket.frame.picture for ticket in tickets], priors.of(tickets)
-            finish: Callable[[], Sequence[Picture]]
-            if starts_ahead(backend):
-                finish = start_coded(backend, *given, loaded.portions)
-            else:
-                finish = partial(derain_coded, backend, *given, loaded.portions)
+            pictures, known = [t.frame.picture for t in tickets], priors.of(tickets)
+            # One that is larger would hold up the one ahead until all of it had begun.
+            begins = len(tickets) <= backend.lanes
+            finish = start_coded(backend, pictures, known, portions) if begins else None
+            if finish is None:
+                later = partial(derain_coded, backend, pictures, known, portions)
+                return _Begun(tickets, loaded, started, later, ahead=False)
         except Exception as error:  # noqa: BLE001 - one run must not end them all
-            finish = partial(_fail, error)
-        return _Begun(tickets, loaded, started, finish)
+            return _Begun(tickets, loaded, started, partial(_fail, error), ahead=False)
+        return _Begun(tickets, loaded, started, finish, ahead=True)
 
     def _end(self, exchange: Exchange, begun: _Begun) -> None:
         """Wait for a batch, and let its frames go on."""
@@ -218,12 +238,14 @@ class Engine:
         failure: Exception | None = None
         try:
             derained = _kept(begun.finish())
-            seconds = self._clock() - begun.started
+            # Not what it waited for another one.
+            seconds = self._clock() - max(begun.started, self._free_since)
             loaded.cost.observe(tickets[0].size, len(tickets), seconds)
             loaded.batches[len(tickets)] += 1
         except Exception as error:  # noqa: BLE001
             failure = error
         finally:
+            self._free_since = self._clock()
             self._give_back(loaded)
         exchange.finish(tickets, derained, loaded.backend.name)
         self._tell(Run(len(tickets), failure))

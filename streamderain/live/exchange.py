@@ -15,7 +15,7 @@ from streamderain.live.lane import LaneSettings, Ticket
 from streamderain.live.measuring import Sample
 from streamderain.live.outlet import WRITER_ERROR, Outlet
 from streamderain.live.reports import Pair
-from streamderain.live.switchboard import FAILED, Figures, Switchboard
+from streamderain.live.switchboard import FAILED, Ahead, Figures, Switchboard
 
 __all__ = ["Exchange"]
 
@@ -110,8 +110,12 @@ class Exchange:
             self._check_open(camera)
             self._board.skip(camera, reason)
 
-    def work(self, *, wait: bool = True) -> list[Ticket]:
-        """Wait for the next batch; or don't, and return none where there is none now.
+    def work(self, ahead: Ahead | None = None) -> list[Ticket]:
+        """Wait for the next batch.
+
+        Args:
+            ahead: what runs already; then nothing is waited for, and no frames are returned where
+                none are worth beginning with.
 
         Raises:
             Cancelled: there will be none any more.
@@ -119,11 +123,11 @@ class Exchange:
         with self._lock:
             while True:
                 now = self._clock()
-                work = self._board.work(now)
+                work = self._board.work(now, ahead)
                 self._tell_moved()
                 if self._cancelled or (self._closed and not self._board.has_frames):
                     raise Cancelled
-                if work.tickets or not wait:
+                if work.tickets or ahead is not None:
                     return work.tickets
                 self._work.wait(None if work.wake is None else max(0.0, work.wake - now))
 

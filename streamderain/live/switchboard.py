@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 from streamderain.frame import Frame, Picture
 from streamderain.inference.past import Recall
-from streamderain.inference.sharing import CameraBatcher
+from streamderain.inference.sharing import CameraBatcher, Choice
 from streamderain.live.counts import CameraCount, OutletCount
 from streamderain.live.lane import Lane, LaneSettings, Ticket
 from streamderain.live.measuring import Sample, Tally
 from streamderain.live.outlet import WRITER_ERROR, Outlet, Way
 from streamderain.live.reports import STAGES, Latency, Pair
 
-__all__ = ["FAILED", "REMOVED", "CameraCount", "Figures", "OutletCount", "Switchboard", "Work"]
+__all__ = [
+    "FAILED", "REMOVED", "Ahead", "CameraCount", "Figures", "OutletCount", "Switchboard", "Work",
+]  # fmt: skip
 
 FAILED = "failed"
 """Why frames leave as they came where the network failed."""
@@ -52,6 +54,19 @@ class Work:
 
     tickets: list[Ticket]
     wake: float | None = None
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A batch that runs, before which the next one may begin.
+
+    Attributes:
+        left_s: seconds that it will probably take still.
+        lanes: frames that run side by side.
+    """
+
+    left_s: float
+    lanes: int
 
 
 class _Camera:
@@ -159,11 +174,21 @@ class Switchboard:
         here.lane.offer(frame, now, prior)
         self._leave(camera, now)
 
-    def work(self, now: float) -> Work:
-        """Return the next batch for the network, and let go what it has no time for."""
+    def work(self, now: float, ahead: Ahead | None = None) -> Work:
+        """Return the next batch for the network, and let go what it has no time for.
+
+        Args:
+            now: seconds.
+            ahead: what runs, where the batch is to begin before that is done; or None.
+        """
         self.sweep(now)
         queues = {name: here.lane.waiting() for name, here in self._cameras.items()}
-        choice = self._batcher.choose(queues, now)
+        if ahead is None:
+            choice = self._batcher.choose(queues, now)
+        else:
+            choice = Choice(
+                self._batcher.choose_ahead(queues, now, now + ahead.left_s, ahead.lanes)
+            )
         for ticket in choice.hopeless:
             self._cameras[ticket.lane].lane.give_up(ticket)
         for ticket in choice.batch:
