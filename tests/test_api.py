@@ -262,10 +262,8 @@ def test_another_size_and_a_reset_begin_anew(video_network):
     stream = video_network.stream(always=True)
     for frame in frames:
         stream.derain(frame)
-    for (
-        frame
-    ) in larger:  # a runtime compiles for a size that comes again, and rounds otherwise then
-        video_network.derain(frame)
+    for frame in larger:
+        video_network.derain(frame)  # what is compiled for a size that comes again rounds otherwise
     assert (stream.derain(larger[0]) == video_network.derain(larger[0])).all()
     stream.derain(larger[1])
     stream.reset()
