@@ -28,7 +28,6 @@ from streamderain.inference.tiling import lanes_for
 
 __all__ = [
     "batch_for",
-    "can_start",
     "derain",
     "derain_coded",
     "given_priors",
@@ -112,20 +111,6 @@ def derain_coded(
     return list(derain(backend, *in_rgb(pictures, priors), portions))
 
 
-def can_start(backend: Backend, pictures: Sequence[Picture], portions: Portions) -> bool:
-    """Say whether :func:`start_coded` would begin with pictures.
-
-    Args:
-        backend, pictures, portions: as :func:`derain_coded` takes them.
-    """
-    if len({type(picture) for picture in pictures}) > 1 or not starts_ahead(backend):
-        return False
-    size = size_of(pictures[0])
-    portion = portions.choose(len(pictures), *size)
-    whole = portion.frames == len(pictures) and portion.plan.count == 1
-    return whole and backend.can_start(len(pictures), *size)
-
-
 def start_coded(
     backend: Backend,
     pictures: Sequence[Picture],
@@ -143,9 +128,13 @@ def start_coded(
     Raises:
         ModelError: the network failed.
     """
-    if not can_start(backend, pictures, portions) or not starts_ahead(backend):
+    if not starts_ahead(backend) or len({type(picture) for picture in pictures}) > 1:
         return None
-    portion = portions.choose(len(pictures), *size_of(pictures[0]))
+    size = size_of(pictures[0])
+    portion = portions.choose(len(pictures), *size)
+    whole = portion.frames == len(pictures) and portion.plan.count == 1
+    if not (whole and backend.can_start(len(pictures), *size)):
+        return None
     try:
         begun = [_start(backend, pictures, priors)]
     except ModelMemoryError:
